@@ -1,0 +1,26 @@
+# Everything a change must pass: `make check`, then `./run-tests`.
+PYTHON ?= .venv/bin
+
+.PHONY: check format lint types imports test
+
+check: format lint types imports ## all of the below, in this order
+
+format:
+	$(PYTHON)/ruff format --check .
+
+lint:
+	$(PYTHON)/ruff check .
+	@if command -v shellcheck >/dev/null; then shellcheck quickstart run-tests .ci/run; fi
+
+types:
+	$(PYTHON)/mypy
+
+imports:
+	$(PYTHON)/lint-imports
+
+fix: ## format and mend what can be mended
+	$(PYTHON)/ruff format .
+	$(PYTHON)/ruff check --fix .
+
+test: ## unit tests only: no root, no network
+	$(PYTHON)/pytest tests/unit tests/contracts

@@ -1,0 +1,96 @@
+"""What a container, a profile, a pool, a network and an image record are: values, as stored.
+
+These are the documents of the store (store/records.py). Each is frozen; a change is a new value
+(`msgspec.structs.replace`). Keys and devices are checked by `model.keys` and `model.devices`.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+Config = dict[str, str]
+Devices = dict[str, dict[str, str]]
+
+Pending = Literal["", "create", "delete"]
+"""What was begun and not finished: rolled back ("create") or finished ("delete") at start-up."""
+
+
+class Container(Struct, frozen=True, kw_only=True):
+    """A container's configuration: the store is the truth for what is configured."""
+
+    name: str
+    architecture: str
+    created_at: datetime
+    pool: str
+    config: Config = {}
+    devices: Devices = {}
+    profiles: list[str] = []
+    ephemeral: bool = False
+    stateful: bool = False
+    description: str = ""
+    last_used_at: datetime | None = None
+    pending: Pending = ""
+
+
+class Profile(Struct, frozen=True, kw_only=True):
+    """Configuration and devices that containers share."""
+
+    name: str
+    description: str = ""
+    config: Config = {}
+    devices: Devices = {}
+
+
+class Pool(Struct, frozen=True, kw_only=True):
+    """A storage pool. config: `source` (path, device or empty), `size` (bytes of a loop file)."""
+
+    name: str
+    driver: str
+    description: str = ""
+    config: Config = {}
+
+
+class Network(Struct, frozen=True, kw_only=True):
+    """A managed bridge; its keys are in `model.network`."""
+
+    name: str
+    description: str = ""
+    config: Config = {}
+
+
+class ImageSource(Struct, frozen=True, kw_only=True):
+    """Where an image came from, for updates."""
+
+    server: str
+    protocol: str
+    alias: str
+    certificate: str = ""
+
+
+class Image(Struct, frozen=True, kw_only=True):
+    """An image in the store: `images/FINGERPRINT[.rootfs]` below the daemon's folder."""
+
+    fingerprint: str
+    filename: str
+    size: int
+    architecture: str
+    created_at: datetime
+    uploaded_at: datetime
+    split: bool
+    """True: metadata in `FINGERPRINT`, root file system in `FINGERPRINT.rootfs`."""
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    properties: dict[str, str] = {}
+    public: bool = False
+    cached: bool = False
+    auto_update: bool = False
+    update_source: ImageSource | None = None
+
+
+class Alias(Struct, frozen=True, kw_only=True):
+    """A name for an image."""
+
+    name: str
+    target: str
+    description: str = ""

@@ -1,0 +1,415 @@
+"""The seams on one page: what `core` asks of a host, and what drivers and stores provide.
+
+Each port has one contract suite (tests/contracts/) that every implementation passes.
+All methods that touch the host are coroutines; a driver moves blocking calls to a thread.
+A driver turns OSError into errors.HostFailed (OutOfSpace for ENOSPC/EDQUOT) naming the thing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from wardian.model.container import Network, Pool
+from wardian.model.idmap import IdMap
+
+# --- store -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Document:
+    """A value in the store. The revision grows with each write to any key."""
+
+    key: str
+    value: bytes
+    revision: int
+
+
+@dataclass(frozen=True)
+class Write:
+    """Put `value` at `key`, or delete the key if `value` is None."""
+
+    key: str
+    value: bytes | None
+
+
+class Store(Protocol):
+    """Key-value documents with revisions and compare-and-swap over several keys.
+
+    Keys are `/`-separated, e.g. `containers/c1`. A finished `commit` survives kill -9 and power loss.
+    """
+
+    async def get(self, key: str) -> Document | None:
+        """The document, or None."""
+
+    async def list(self, prefix: str) -> list[Document]:
+        """All documents whose key starts with the prefix, sorted by key."""
+
+    async def commit(self, writes: Sequence[Write], expect: Mapping[str, int] | None = None) -> int:
+        """Apply all writes or none; returns the new revision.
+
+        expect: key -> revision it must still have (0: must not exist). Else raises
+        errors.StaleRevision naming the first key that differs, and nothing is written.
+        """
+
+    async def close(self) -> None:
+        """Finish what was begun and release the files."""
+
+
+# --- storage -----------------------------------------------------------------------------------
+
+VolumeKind = Literal["container", "image", "snapshot"]
+
+
+@dataclass(frozen=True, order=True)
+class Volume:
+    """A tree of files in a pool. name: container name, image fingerprint, or `container/snapshot`."""
+
+    kind: VolumeKind
+    name: str
+
+
+@dataclass(frozen=True)
+class Space:
+    """Bytes of a pool's file system."""
+
+    used: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a storage driver can do beyond keeping trees."""
+
+    clones: bool
+    """`copy` shares blocks and takes milliseconds."""
+    quotas: bool
+    """`set_quota` works."""
+    usage: bool
+    """`usage` answers."""
+
+
+class Storage(Protocol):
+    """One storage pool. Deals in volumes, never in containers.
+
+    A volume is a folder at `path(volume)` (mode 0711, owner root), holding for containers and images
+    `metadata.yaml`, `templates/` and `rootfs/` with unshifted owners (container root = uid 0 on disk).
+    Each change is atomic: after a crash a volume is there whole or `sweep` removes its remains.
+    """
+
+    driver: str
+    version: str
+    """Version of the tools or kernel part, for `lxc info`."""
+    traits: Traits
+
+    async def create_pool(self) -> None:
+        """Make the pool (loop file, file system, folders) from its configuration; all or nothing."""
+
+    async def delete_pool(self) -> None:
+        """Remove the pool and what `create_pool` made; InvalidInput if volumes are left."""
+
+    async def open(self) -> None:
+        """Make the pool usable after a boot or daemon restart (attach loop, mount); idempotent."""
+
+    async def close(self) -> None:
+        """Undo `open` if nothing uses the pool any more."""
+
+    def path(self, volume: Volume) -> Path:
+        """The folder of the volume; valid while it exists."""
+
+    async def volumes(self) -> list[Volume]:
+        """All volumes that exist, sorted."""
+
+    async def create(self, volume: Volume) -> None:
+        """An empty volume; AlreadyExists if there is one."""
+
+    async def copy(self, source: Volume, target: Volume) -> None:
+        """`target` becomes an independent, writable copy of `source`; a clone where the pool can."""
+
+    async def snapshot(self, source: Volume, target: Volume) -> None:
+        """`target` (kind snapshot) becomes a read-only copy of `source` as it is now."""
+
+    async def restore(self, snapshot: Volume, target: Volume) -> None:
+        """`target` gets the content of `snapshot`; on failure it keeps its own."""
+
+    async def rename(self, volume: Volume, new: Volume) -> None:
+        """Same content under a new name (its snapshots are volumes of their own)."""
+
+    async def delete(self, volume: Volume) -> None:
+        """Remove the volume and all that is nested in it; harmless if it does not exist."""
+
+    async def sweep(self) -> None:
+        """Remove what interrupted calls left behind; called once at start-up."""
+
+    async def usage(self, volume: Volume) -> int | None:
+        """Bytes that the volume uses, or None where the pool cannot tell."""
+
+    async def set_quota(self, volume: Volume, size_bytes: int | None) -> None:
+        """Bound the volume (None: unbounded); InvalidInput where the pool cannot."""
+
+    async def space(self) -> Space:
+        """Used and total bytes of the pool."""
+
+
+class StorageDrivers(Protocol):
+    """Every storage pool of this host, by name."""
+
+    def kinds(self) -> list[str]:
+        """Names of the drivers that work on this host, best first."""
+
+    def make(self, pool: Pool) -> Storage:
+        """The driver for a pool (InvalidInput: unknown driver or configuration); kept by name."""
+
+    def get(self, name: str) -> Storage:
+        """The driver made earlier for the pool of this name; NotFound otherwise."""
+
+    def drop(self, name: str) -> None:
+        """Forget the pool."""
+
+
+# --- root file systems -------------------------------------------------------------------------
+
+Progress = Callable[[str], None]
+"""Called with a text for people, e.g. `42% (120.00MB/s)`; at most a few times a second."""
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """The one or two files of an image. rootfs None: unified tarball."""
+
+    metadata: Path
+    rootfs: Path | None
+
+
+@dataclass(frozen=True)
+class TemplateJob:
+    """One template. source: file name below `templates/`; target: absolute path in the container."""
+
+    source: str
+    target: str
+    create_only: bool
+    context: Mapping[str, object]
+
+
+class Rootfs(Protocol):
+    """Puts trees of files into volumes and takes them out, confined: content is never trusted."""
+
+    async def read_metadata(self, image: ImageFiles) -> bytes:
+        """The bytes of `metadata.yaml` (at most 1 MiB); InvalidInput if missing, huge or no archive."""
+
+    async def unpack(self, image: ImageFiles, folder: Path, idmap: IdMap, progress: Progress) -> None:
+        """Fill an empty volume folder with `metadata.yaml`, `templates/`, `rootfs/`.
+
+        InvalidInput for hostile or broken archives, OutOfSpace when the disk is full. The caller
+        removes the folder on failure.
+        """
+
+    async def bootstrap(
+        self, suite: str, architecture: str, target: ImageFiles, progress: Progress
+    ) -> dict[str, str]:
+        """Build a split image of a Debian suite from the distribution's packages; returns its properties."""
+
+    async def apply_templates(self, folder: Path, jobs: Sequence[TemplateJob]) -> None:
+        """Render templates of the volume into its root file system; neither leaves the volume."""
+
+    async def pack(self, folder: Path, target: Path, compression: str, progress: Progress) -> None:
+        """Write the volume as a unified tarball."""
+
+
+# --- network -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A DHCP lease on a managed bridge."""
+
+    hostname: str
+    hwaddr: str
+    address: str
+
+
+class Bridge(Protocol):
+    """Managed bridges: link, addresses, DHCP, DNS and firewall of a `Network`."""
+
+    async def choose(self, config: Mapping[str, str]) -> dict[str, str]:
+        """The configuration with `auto` and absent subnets replaced by ones that are free on this host."""
+
+    async def up(self, network: Network) -> None:
+        """Make the host match: bridge, addresses, dnsmasq, firewall. Idempotent, adopts what runs."""
+
+    async def down(self, network: Network) -> None:
+        """Remove all of it; harmless if nothing is there. InvalidInput if ports are attached."""
+
+    async def leases(self, network: Network) -> list[Lease]:
+        """Present leases."""
+
+    async def problem(self, network: Network) -> str:
+        """One line saying what keeps traffic from flowing (another firewall, ...), or ""."""
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A network interface as seen inside a network namespace."""
+
+    name: str
+    index: int
+    hwaddr: str
+    mtu: int
+    up: bool
+    kind: str
+    """broadcast, loopback, point-to-point or unknown"""
+    link: int
+    """Interface index of the other end (veth) in the parent namespace, or 0."""
+    addresses: tuple[tuple[str, str, int, str], ...]
+    """(inet|inet6, address, prefix length, local|link|global), sorted"""
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Traffic of an interface since it was made."""
+
+    bytes_received: int
+    bytes_sent: int
+    packets_received: int
+    packets_sent: int
+
+
+class AddressWatch(Protocol):
+    """Knows the addresses of containers without asking: a netlink socket left in each namespace."""
+
+    async def watch(self, name: str, pid: int) -> None:
+        """Begin (or begin again, after a reboot) to follow the network namespace of `pid`."""
+
+    def forget(self, name: str) -> None:
+        """Stop following; harmless if unknown."""
+
+    def interfaces(self, name: str) -> list[Interface]:
+        """What is known now, sorted by name; empty if not followed. Costs nothing."""
+
+    def counters(self, name: str) -> dict[str, Counters]:
+        """Interface name -> counters, read now through the socket that is there."""
+
+    async def wait_change(self, name: str) -> None:
+        """Return at the next change of an address."""
+
+
+# --- runtime -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Started:
+    """A container that runs."""
+
+    name: str
+    monitor_pid: int
+    init_pid: int
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program to run in a container."""
+
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    uid: int = 0
+    gid: int = 0
+    cwd: str = "/root"
+
+
+class Process(Protocol):
+    """A program that runs in a container."""
+
+    async def wait(self) -> int:
+        """Its exit status; 128+n when killed by signal n."""
+
+    def signal(self, number: int) -> None:
+        """Send a signal to it; harmless when it is gone."""
+
+
+class Runtime(Protocol):
+    """Starts and finds containers; knows nothing of the store."""
+
+    version: str
+
+    async def start(self, name: str, config: str) -> Started:
+        """Run the container from the text of its liblxc configuration; returns once init runs.
+
+        Raises HostFailed with the cause that the runtime logged. The container outlives the daemon.
+        """
+
+    async def find(self, name: str) -> Started | None:
+        """The running container, or None."""
+
+    async def wait_stopped(self, started: Started) -> None:
+        """Return once the container's monitor is gone and all is cleaned up."""
+
+    async def current_init(self, started: Started) -> int:
+        """The pid of init now (it changes when the container reboots); 0 if there is none."""
+
+    async def signal_init(self, started: Started, number: int) -> None:
+        """Send a signal to init."""
+
+    async def freeze(self, started: Started) -> None: ...
+
+    async def unfreeze(self, started: Started) -> None: ...
+
+    async def is_frozen(self, started: Started) -> bool: ...
+
+    async def execute(self, started: Started, command: Command, fds: Sequence[int]) -> Process:
+        """Run a command with fds as its stdin, stdout, stderr; the caller closes its copies."""
+
+
+# --- where things are --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Files and folders of one daemon (spec/behaviour.md section 1)."""
+
+    root: Path
+    """LXD_DIR"""
+    logs: Path
+    cache: Path
+
+    @property
+    def socket(self) -> Path:
+        return self.root / "unix.socket"
+
+    @property
+    def database(self) -> Path:
+        return self.root / "lxd.db"
+
+    @property
+    def images(self) -> Path:
+        return self.root / "images"
+
+    @property
+    def containers(self) -> Path:
+        """Run-time folders of containers (liblxc's lxcpath)."""
+        return self.root / "containers"
+
+    @property
+    def pools(self) -> Path:
+        return self.root / "storage-pools"
+
+    @property
+    def disks(self) -> Path:
+        """Loop files of pools."""
+        return self.root / "disks"
+
+    @property
+    def networks(self) -> Path:
+        """Leases, pid files and configuration of the bridges' dnsmasq."""
+        return self.root / "networks"
+
+    @property
+    def security(self) -> Path:
+        return self.root / "security"
+
+    @classmethod
+    def of(cls, lxd_dir: str | None) -> "Paths":
+        """The folders for `$LXD_DIR` (None or empty: the system's own)."""
+        if not lxd_dir:
+            return cls(Path("/var/lib/lxd"), Path("/var/log/lxd"), Path("/var/cache/lxd"))
+        root = Path(lxd_dir).absolute()
+        return cls(root, root / "logs", root / "cache")
