@@ -6,7 +6,7 @@ A driver turns OSError into errors.HostFailed (OutOfSpace for ENOSPC/EDQUOT) nam
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -297,6 +297,71 @@ class AddressWatch(Protocol):
 
 
 @dataclass(frozen=True)
+class Nic:
+    """A network interface that the runtime makes when the container starts."""
+
+    kind: Literal["bridged", "p2p", "macvlan", "physical"]
+    name: str
+    """Inside the container."""
+    parent: str = ""
+    host_name: str = ""
+    """Host side of a veth pair."""
+    hwaddr: str = ""
+    mtu: str = ""
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A bind mount into the container. target: path inside, without leading slash."""
+
+    source: Path
+    target: str
+    is_folder: bool
+    read_only: bool = False
+    recursive: bool = False
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class DevicePlan:
+    """What a device asks of the runtime at start."""
+
+    nics: tuple[Nic, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+
+
+class DeviceDriver(Protocol):
+    """One type of device; validation is in the tables of `model.devices`."""
+
+    def plan(self, name: str, options: Mapping[str, str]) -> DevicePlan:
+        """What the device needs at start. Reads the host (does the parent exist?), changes nothing.
+
+        Raises InvalidInput naming the device and what is missing.
+        """
+
+
+@dataclass(frozen=True)
+class StartPlan:
+    """Everything a start needs; a value that can be printed and compared."""
+
+    name: str
+    architecture: str
+    rootfs: Path
+    idmap: IdMap
+    """Empty: privileged."""
+    shifted: bool = False
+    """True: owners on disk are host ids already, no idmapped mount is needed."""
+    read_only: bool = False
+    nesting: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    settings: Sequence[tuple[str, str]] = ()
+    """Further liblxc keys and values (limits)."""
+    devices: Sequence[DevicePlan] = ()
+    raw: str = ""
+    """raw.lxc, appended last."""
+
+
+@dataclass(frozen=True)
 class Started:
     """A container that runs."""
 
@@ -313,7 +378,8 @@ class Command:
     environment: Mapping[str, str]
     uid: int = 0
     gid: int = 0
-    cwd: str = "/root"
+    cwd: str = ""
+    """Empty: the container's root folder."""
 
 
 class Process(Protocol):
@@ -325,38 +391,67 @@ class Process(Protocol):
     def signal(self, number: int) -> None:
         """Send a signal to it; harmless when it is gone."""
 
+    def resized(self) -> None:
+        """Its terminal has a new size."""
+
 
 class Runtime(Protocol):
-    """Starts and finds containers; knows nothing of the store."""
+    """Starts and finds containers; knows nothing of the store. Containers outlive the daemon."""
 
     version: str
+    cgroups: Literal["v1", "v2"]
+    """Which kind holds the controllers of this host."""
 
-    async def start(self, name: str, config: str) -> Started:
-        """Run the container from the text of its liblxc configuration; returns once init runs.
+    async def start(self, plan: StartPlan) -> Started:
+        """Run the container; returns once init runs. HostFailed with the cause the runtime logged."""
 
-        Raises HostFailed with the cause that the runtime logged. The container outlives the daemon.
-        """
-
-    async def find(self, name: str) -> Started | None:
-        """The running container, or None."""
+    async def find_all(self) -> list[Started]:
+        """The containers of this daemon that run, found in the kernel."""
 
     async def wait_stopped(self, started: Started) -> None:
-        """Return once the container's monitor is gone and all is cleaned up."""
+        """Return once the container's monitor is gone: nothing of the container runs any more."""
 
-    async def current_init(self, started: Started) -> int:
-        """The pid of init now (it changes when the container reboots); 0 if there is none."""
+    async def next_reboot(self) -> Started:
+        """The next container whose init was started anew by its monitor."""
 
-    async def signal_init(self, started: Started, number: int) -> None:
-        """Send a signal to init."""
+    def request_halt(self, started: Started) -> None:
+        """Ask init to shut down, with the signal that it understands."""
 
-    async def freeze(self, started: Started) -> None: ...
+    def kill(self, started: Started) -> None:
+        """Kill init, and so all that runs inside."""
 
-    async def unfreeze(self, started: Started) -> None: ...
+    async def freeze(self, started: Started) -> None:
+        """Stop all processes of the container where they are."""
 
-    async def is_frozen(self, started: Started) -> bool: ...
+    async def unfreeze(self, started: Started) -> None:
+        """Let them go on."""
 
-    async def execute(self, started: Started, command: Command, fds: Sequence[int]) -> Process:
-        """Run a command with fds as its stdin, stdout, stderr; the caller closes its copies."""
+    def is_frozen(self, started: Started) -> bool:
+        """Whether it is frozen now."""
+
+    def usage(self, started: Started) -> "Usage":
+        """What the container uses now, read from its control groups."""
+
+    async def execute(self, started: Started, command: Command, fds: tuple[int, int, int]) -> Process:
+        """Run a command with fds as stdin, stdout and stderr; the caller closes its own copies."""
+
+    def log_folder(self, name: str) -> Path:
+        """Where lxc.log, lxc.conf and console.log of the container are."""
+
+    def forget(self, name: str) -> None:
+        """Remove the run-time folder of a container that is deleted; its logs stay."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Resources of a running container. Zero where the kernel does not tell; processes -1."""
+
+    processes: int = -1
+    cpu_ns: int = 0
+    memory: int = 0
+    memory_peak: int = 0
+    swap: int = 0
+    swap_peak: int = 0
 
 
 # --- where things are --------------------------------------------------------------------------
