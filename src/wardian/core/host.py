@@ -4,12 +4,22 @@ Built once in daemon/build.py (the only place that names concrete drivers) and p
 argument to every function of `core`. Nothing is global.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wardian.core.events import Events
 from wardian.core.operations import Operations
 from wardian.model.idmap import IdMap
-from wardian.ports import AddressWatch, Bridge, Paths, Rootfs, Runtime, Started, StorageDrivers
+from wardian.ports import (
+    AddressWatch,
+    Bridge,
+    DeviceDriver,
+    Paths,
+    Rootfs,
+    Runtime,
+    Started,
+    StorageDrivers,
+)
 from wardian.store.records import Records
 
 
@@ -26,6 +36,7 @@ class Host:
     bridge: Bridge
     rootfs: Rootfs
     addresses: AddressWatch
+    devices: Mapping[str, DeviceDriver]
     idmap: IdMap | None
     """The map of unprivileged containers; None when the host has no sub-ids (privileged only)."""
     architectures: tuple[str, ...]

@@ -1,0 +1,333 @@
+"""The Runtime port on liblxc, through its own programs; the daemon never calls liblxc in process.
+
+What runs is found in the kernel: each container has a monitor process (`lxc-start -d`, 1.6 MB of C,
+not our child), whose pid is in a file and whose end is an event on a pidfd. A reboot inside a
+container is a new init under the same monitor; liblxc's start-host hook tells us its pid through
+a FIFO (start_hook.sh).
+"""
+
+import asyncio
+import logging
+import os
+import re
+import signal
+from pathlib import Path
+
+from wardian.drivers.runtime import render, seccomp
+from wardian.errors import HostFailed
+from wardian.linux import cgroups, process
+from wardian.ports import Command, Paths, Process, Started, StartPlan, Usage
+
+log = logging.getLogger(__name__)
+
+HALT_SIGNAL = signal.SIGPWR
+SYSTEMD_HALT_SIGNAL = signal.SIGRTMIN + 3
+"""systemd(1): starts halt.target; it blocks the signal and reads it from a signalfd."""
+
+LXCFS = Path("/var/lib/lxcfs")
+LXCFS_SYS = "sys/devices/system/cpu/online"
+LOG_ERROR = re.compile(r" ERROR\s+\S+ - \S+:\w+:\d+ - (.*)$")
+"""A line of lxc.log: `lxc-start c1 2026... ERROR start - ../src/lxc/start.c:lxc_spawn:1788 - text`."""
+
+FIFO_LINE = re.compile(rb"^(\S+) (\d+)$")
+
+
+class LxcProcess:
+    """A command in a container: the attaching program and, as its child, the command itself."""
+
+    def __init__(self, child: asyncio.subprocess.Process) -> None:
+        self._child = child
+
+    async def wait(self) -> int:
+        """See ports.Process."""
+        status = await self._child.wait()
+        return 128 - status if status < 0 else status
+
+    def signal(self, number: int) -> None:
+        """See ports.Process."""
+        for pid in process.children(self._child.pid):
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue
+
+    def resized(self) -> None:
+        """See ports.Process."""
+        if self._child.returncode is None:
+            self._child.send_signal(signal.SIGWINCH)
+
+
+class Lxc:
+    """Containers of one daemon, by the programs of liblxc."""
+
+    def __init__(self, paths: Paths, version: str, *, log_level: str = "warn") -> None:
+        self.version = version
+        self.cgroups = cgroups.kind_of()
+        self._paths = paths
+        self._log_level = log_level
+        self._fifo = paths.containers / ".starts"
+        self._seccomp = paths.security / "seccomp"
+        self._fifo_fd = -1
+        self._fifo_rest = b""
+        self._reboots: asyncio.Queue[Started] = asyncio.Queue()
+        self._starting: set[str] = set()
+
+    def open(self) -> None:
+        """Write what all containers share and begin to listen for reboots. Needs a running loop."""
+        self._seccomp.write_text(seccomp.policy_text())
+        if not self._fifo.is_fifo():
+            os.mkfifo(self._fifo, 0o600)
+        self._fifo_fd = os.open(self._fifo, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        asyncio.get_running_loop().add_reader(self._fifo_fd, self._read_fifo)
+
+    def close(self) -> None:
+        """Stop listening; containers go on."""
+        if self._fifo_fd >= 0:
+            asyncio.get_running_loop().remove_reader(self._fifo_fd)
+            os.close(self._fifo_fd)
+            self._fifo_fd = -1
+
+    # --- starting and finding ------------------------------------------------------------------
+
+    async def start(self, plan: StartPlan) -> Started:
+        """See ports.Runtime."""
+        logs = self.log_folder(plan.name)
+        config = logs / "lxc.conf"
+        _prepare_log_folder(logs)
+        (self._paths.containers / plan.name).mkdir(mode=0o711, exist_ok=True)
+        write_private(config, render.container_config(plan, self._surroundings(logs)))
+        self._starting.add(plan.name)
+        try:
+            argv = ["lxc-start", "-n", plan.name, "-P", str(self._paths.containers), "-f", str(config)]
+            completed = await process.run([*argv, "-d", "-p", str(self._pid_file(plan.name))])
+            started = self._find(plan.name) if completed.status == 0 else None
+        finally:
+            self._starting.discard(plan.name)
+        if started is None:
+            raise HostFailed(f'cannot start container "{plan.name}": {_cause(logs / "lxc.log", completed)}')
+        return started
+
+    def _surroundings(self, logs: Path) -> render.Surroundings:
+        hook = Path(__file__).with_name("start_hook.sh")
+        return render.Surroundings(
+            log_folder=logs,
+            seccomp_profile=self._seccomp,
+            start_hook=f"/bin/sh {hook} {self._fifo}",
+            present=frozenset(p for p in render.HOST_FILES + render.HOST_FOLDERS if os.path.exists(p)),
+            lxcfs=_lxcfs_files(),
+            log_level=self._log_level,
+        )
+
+    async def find_all(self) -> list[Started]:
+        """See ports.Runtime."""
+        names = sorted(path.parent.name for path in self._paths.containers.glob("*/monitor.pid"))
+        return [started for name in names if (started := self._find(name))]
+
+    def _find(self, name: str) -> Started | None:
+        try:
+            pid = int(self._pid_file(name).read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        if not is_monitor(pid, str(self._paths.containers), name):
+            return None
+        init = current_init(pid)
+        return Started(name, pid, init) if init else None
+
+    def _pid_file(self, name: str) -> Path:
+        return self._paths.containers / name / "monitor.pid"
+
+    # --- ends and reboots ----------------------------------------------------------------------
+
+    async def wait_stopped(self, started: Started) -> None:
+        """See ports.Runtime."""
+        try:
+            fd = os.pidfd_open(started.monitor_pid)
+        except ProcessLookupError:
+            return
+        try:
+            if is_monitor(started.monitor_pid, str(self._paths.containers), started.name):
+                await process.wait_readable(fd)
+        finally:
+            os.close(fd)
+
+    async def next_reboot(self) -> Started:
+        """See ports.Runtime."""
+        return await self._reboots.get()
+
+    def _read_fifo(self) -> None:
+        data = self._fifo_rest + os.read(self._fifo_fd, 65536)
+        *lines, self._fifo_rest = data.split(b"\n")
+        for line in lines:
+            match = FIFO_LINE.match(line)
+            if match is None:
+                continue
+            name = match[1].decode(errors="replace")
+            if name not in self._starting and (started := self._find(name)):
+                self._reboots.put_nowait(Started(name, started.monitor_pid, int(match[2])))
+
+    # --- signals -------------------------------------------------------------------------------
+
+    def request_halt(self, started: Started) -> None:
+        """See ports.Runtime."""
+        status = _status_field(started.init_pid, "SigBlk")
+        by_systemd = status is not None and int(status, 16) >> (SYSTEMD_HALT_SIGNAL - 1) & 1
+        _signal_init(started, SYSTEMD_HALT_SIGNAL if by_systemd else HALT_SIGNAL)
+
+    def kill(self, started: Started) -> None:
+        """See ports.Runtime."""
+        _signal_init(started, signal.SIGKILL)
+
+    async def freeze(self, started: Started) -> None:
+        """See ports.Runtime."""
+        await self._tool("freeze", started.name)
+
+    async def unfreeze(self, started: Started) -> None:
+        """See ports.Runtime."""
+        await self._tool("unfreeze", started.name)
+
+    async def _tool(self, verb: str, name: str) -> None:
+        argv = [f"lxc-{verb}", "-n", name, "-P", str(self._paths.containers)]
+        await process.check(f'{verb} container "{name}"', argv)
+
+    def is_frozen(self, started: Started) -> bool:
+        """See ports.Runtime."""
+        state = cgroups.Group(started.init_pid).read("freezer", "freezer.state", "cgroup.freeze")
+        return state is not None and state.strip() in ("FROZEN", "FREEZING", "1")
+
+    # --- use -----------------------------------------------------------------------------------
+
+    def usage(self, started: Started) -> Usage:
+        """See ports.Runtime."""
+        group = cgroups.Group(started.init_pid)
+        memory = group.number("memory", "memory.usage_in_bytes", "memory.current") or 0
+        peak = group.number("memory", "memory.max_usage_in_bytes", "memory.peak") or 0
+        if self.cgroups == "v2":
+            swap = group.number("", "", "memory.swap.current") or 0
+            swap_peak = group.number("", "", "memory.swap.peak") or 0
+            stat = group.read("", "", "cpu.stat") or ""
+            cpu_ns = next(
+                (int(line.split()[1]) * 1000 for line in stat.splitlines() if "usage_usec" in line), 0
+            )
+        else:
+            both = group.number("memory", "memory.memsw.usage_in_bytes", "") or 0
+            both_peak = group.number("memory", "memory.memsw.max_usage_in_bytes", "") or 0
+            swap, swap_peak = (
+                max(both - memory, 0) if both else 0,
+                max(both_peak - peak, 0) if both_peak else 0,
+            )
+            cpu_ns = group.number("cpuacct", "cpuacct.usage", "") or 0
+        processes = group.number("pids", "pids.current", "pids.current")
+        return Usage(-1 if processes is None else processes, cpu_ns, memory, peak, swap, swap_peak)
+
+    async def execute(self, started: Started, command: Command, fds: tuple[int, int, int]) -> Process:
+        """See ports.Runtime."""
+        argv = ["lxc-attach", "-n", started.name, "-P", str(self._paths.containers), "--clear-env"]
+        argv += ["-u", str(command.uid), "-g", str(command.gid)]
+        for name, value in sorted(command.environment.items()):
+            argv += ["-v", f"{name}={value}"]
+        argv += ["--", *command.argv]
+        child = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=fds[0],
+            stdout=fds[1],
+            stderr=fds[2],
+            env=process.ENVIRONMENT,
+            start_new_session=True,
+            cwd=_cwd_for(command.cwd),
+        )
+        return LxcProcess(child)
+
+    def log_folder(self, name: str) -> Path:
+        """See ports.Runtime."""
+        return self._paths.logs / name
+
+    def forget(self, name: str) -> None:
+        """See ports.Runtime."""
+        self._pid_file(name).unlink(missing_ok=True)
+        try:
+            (self._paths.containers / name).rmdir()
+        except FileNotFoundError:
+            pass
+
+
+def is_monitor(pid: int, lxcpath: str, name: str) -> bool:
+    """Whether the process is the monitor of this container.
+
+    The title alone could be forged by any process; one inside a container could not be in our
+    own user namespace.
+    """
+    try:
+        title = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0 ").decode(errors="replace")
+        ours = os.readlink(f"/proc/{pid}/ns/user") == os.readlink("/proc/self/ns/user")
+    except OSError:
+        return False
+    return ours and title == f"[lxc monitor] {lxcpath} {name}"
+
+
+def current_init(monitor_pid: int) -> int:
+    """The pid of the init that the monitor runs; 0 if there is none right now."""
+    for pid in process.children(monitor_pid):
+        namespaced = _status_field(pid, "NSpid")
+        state = _status_field(pid, "State")
+        if namespaced and namespaced.split()[-1] == "1" and state and state[0] not in "ZX":
+            return pid
+    return 0
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file that only root may read."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with open(fd, "w") as file:
+        file.write(text)
+
+
+def _prepare_log_folder(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        os.replace(folder / "lxc.log", folder / "lxc.log.old")
+    except FileNotFoundError:
+        pass
+
+
+def _signal_init(started: Started, number: int) -> None:
+    init = current_init(started.monitor_pid)
+    if init:
+        try:
+            os.kill(init, number)
+        except ProcessLookupError:
+            return
+
+
+def _status_field(pid: int, name: str) -> str | None:
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            for line in file:
+                if line.startswith(f"{name}:"):
+                    return line.split(":", 1)[1].strip()
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return None
+
+
+def _cause(log_file: Path, completed: process.Completed) -> str:
+    """The first error that liblxc logged: later ones are its consequences."""
+    try:
+        lines = log_file.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        lines = []
+    errors = [match[1] for line in lines if (match := LOG_ERROR.search(line))]
+    return errors[0] if errors else process.last_words(completed)
+
+
+def _lxcfs_files() -> tuple[str, ...]:
+    """What lxcfs offers; empty if it does not run."""
+    try:
+        files = tuple(f"proc/{name}" for name in sorted(os.listdir(LXCFS / "proc")))
+    except OSError:
+        return ()
+    return (*files, LXCFS_SYS) if (LXCFS / LXCFS_SYS).exists() else files
+
+
+def _cwd_for(path: str) -> str:
+    """Where to run lxc-attach: it enters the folder of the same name inside, if there is one."""
+    return path if path and os.path.isdir(path) else "/"

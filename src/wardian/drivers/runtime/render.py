@@ -1,0 +1,182 @@
+"""The text of a container's liblxc configuration, from a StartPlan. Pure; golden tests.
+
+Source of the keys: lxc.container.conf(5) and spec/behaviour.md section 9. The whole configuration
+is written here; the distribution's common.conf is not included: the lxcfs reboot hook that it
+pulls in sleeps half a second at every stop.
+
+Rule: no value can add a line. Everything goes through `_line`, which refuses control characters.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from wardian.errors import InvalidInput
+from wardian.ports import Mount, Nic, StartPlan
+
+PERSONALITIES = {"i686": "linux32", "armv7l": "linux32", "ppc": "linux32"}
+
+PRIVILEGED_DROPPED = "sys_time sys_module sys_rawio mac_admin mac_override"
+"""Capabilities (capabilities(7)) that a privileged container never gets. An unprivileged one keeps
+all: they hold only inside its user namespace."""
+
+PRIVILEGED_DEVICES = (
+    "b *:* m",
+    "c *:* m",
+    "c 136:* rwm",
+    "c 1:3 rwm",
+    "c 1:5 rwm",
+    "c 1:7 rwm",
+    "c 1:8 rwm",
+    "c 1:9 rwm",
+    "c 5:0 rwm",
+    "c 5:1 rwm",
+    "c 5:2 rwm",
+    "c 10:229 rwm",
+    "c 10:200 rwm",
+)
+
+HOST_FILES = ("/dev/fuse", "/dev/net/tun")
+HOST_FOLDERS = (
+    "/proc/sys/fs/binfmt_misc",
+    "/sys/firmware/efi/efivars",
+    "/sys/fs/fuse/connections",
+    "/sys/fs/pstore",
+    "/sys/kernel/debug",
+    "/sys/kernel/security",
+)
+
+CONSOLE_LOG_SIZE = "1MB"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the text depends on besides the plan: this host and this daemon."""
+
+    log_folder: Path
+    seccomp_profile: Path
+    start_hook: str
+    """Command that liblxc runs when init is about to start."""
+    present: frozenset[str] = frozenset()
+    """Which of HOST_FILES and HOST_FOLDERS exist."""
+    lxcfs: tuple[str, ...] = ()
+    """Files below /var/lib/lxcfs to lay over the container's /proc and /sys, relative paths."""
+    log_level: str = "warn"
+
+
+def container_config(plan: StartPlan, around: Surroundings) -> str:
+    """The whole configuration file."""
+    return "".join(_lines(plan, around)) + _raw(plan.raw)
+
+
+def _line(key: str, value: str) -> str:
+    if any(ord(c) < 32 or ord(c) == 127 for c in key + value):
+        raise InvalidInput(f'the value of "{key}" contains a control character')
+    return f"{key} = {value}\n"
+
+
+def _raw(text: str) -> str:
+    return text if not text or text.endswith("\n") else text + "\n"
+
+
+def _lines(plan: StartPlan, around: Surroundings) -> Iterator[str]:
+    privileged = not plan.idmap.ranges
+    yield _line("lxc.log.file", str(around.log_folder / "lxc.log"))
+    yield _line("lxc.log.level", around.log_level)
+    yield _line("lxc.console.logfile", str(around.log_folder / "console.log"))
+    yield _line("lxc.console.size", CONSOLE_LOG_SIZE)
+    yield _line("lxc.console.rotate", "1")
+    yield _line("lxc.uts.name", plan.name)
+    yield _line("lxc.arch", PERSONALITIES.get(plan.architecture, "linux64"))
+    yield _line("lxc.autodev", "1")
+    yield _line("lxc.pty.max", "1024")
+    yield _line("lxc.tty.max", "0")
+    yield _line("lxc.hook.version", "1")
+    yield _line("lxc.hook.start-host", around.start_hook)
+    yield from _rootfs(plan)
+    yield from _confinement(plan, around, privileged=privileged)
+    yield from _mounts(plan, around, privileged=privileged)
+    yield from _network(nic for device in plan.devices for nic in device.nics)
+    for name, value in sorted(plan.environment.items()):
+        yield _line("lxc.environment", f"{name}={value}")
+    for key, value in plan.settings:
+        yield _line(key, value)
+
+
+def _rootfs(plan: StartPlan) -> Iterator[str]:
+    yield _line("lxc.rootfs.path", f"dir:{plan.rootfs}")
+    options = [] if plan.shifted or not plan.idmap.ranges else ["idmap=container"]
+    options += ["ro"] if plan.read_only else []
+    if options:
+        yield _line("lxc.rootfs.options", ",".join(options))
+    for entry in plan.idmap.ranges:
+        yield _line("lxc.idmap", f"{entry.kind[0]} {entry.container_id} {entry.host_id} {entry.count}")
+
+
+def _confinement(plan: StartPlan, around: Surroundings, *, privileged: bool) -> Iterator[str]:
+    yield _line("lxc.seccomp.profile", str(around.seccomp_profile))
+    # Ignored by liblxc where the kernel has no AppArmor. Unprivileged system containers need the
+    # mounts that "nesting" allows: systemd sandboxes its own services with them.
+    yield _line("lxc.apparmor.profile", "generated")
+    yield _line("lxc.apparmor.allow_nesting", "1" if plan.nesting or not privileged else "0")
+    if privileged:
+        yield _line("lxc.cap.drop", PRIVILEGED_DROPPED)
+        for prefix in ("lxc.cgroup.devices", "lxc.cgroup2.devices"):
+            yield _line(f"{prefix}.deny", "a")
+            for rule in PRIVILEGED_DEVICES:
+                yield _line(f"{prefix}.allow", rule)
+
+
+def _mounts(plan: StartPlan, around: Surroundings, *, privileged: bool) -> Iterator[str]:
+    yield _line("lxc.mount.auto", "proc:mixed sys:mixed" if privileged else "proc:rw sys:rw")
+    for path in HOST_FILES:
+        if path in around.present:
+            yield _line("lxc.mount.entry", f"{path} {path[1:]} none bind,create=file,optional 0 0")
+    for path in HOST_FOLDERS:
+        if path in around.present:
+            yield _line("lxc.mount.entry", f"{path} {path[1:]} none rbind,create=dir,optional 0 0")
+    if privileged:
+        yield _line("lxc.mount.entry", "mqueue dev/mqueue mqueue rw,relatime,create=dir,optional 0 0")
+    else:
+        yield _line("lxc.mount.entry", "/dev/mqueue dev/mqueue none rbind,create=dir,optional 0 0")
+    if plan.nesting:
+        yield _line("lxc.mount.entry", "proc dev/.lxc/proc proc create=dir,optional 0 0")
+        yield _line("lxc.mount.entry", "sys dev/.lxc/sys sysfs create=dir,optional 0 0")
+    for path in around.lxcfs:
+        yield _line("lxc.mount.entry", f"/var/lib/lxcfs/{path} {path} none bind,optional 0 0")
+    mounts = [mount for device in plan.devices for mount in device.mounts]
+    for mount in sorted(mounts, key=lambda m: m.target):  # parents before children
+        yield _line("lxc.mount.entry", mount_entry(mount))
+
+
+def mount_entry(mount: Mount) -> str:
+    """The fstab(5)-like line for a bind mount; blanks and backslashes are escaped as there."""
+    options = ["rbind" if mount.recursive else "bind", "create=dir" if mount.is_folder else "create=file"]
+    options += ["ro"] if mount.read_only else []
+    options += ["optional"] if mount.optional else []
+    return f"{_escape(str(mount.source))} {_escape(mount.target)} none {','.join(options)} 0 0"
+
+
+def _escape(path: str) -> str:
+    return path.replace("\\", "\\134").replace(" ", "\\040").replace("\t", "\\011").replace("#", "\\043")
+
+
+def _network(nics: Iterable[Nic]) -> Iterator[str]:
+    number = -1
+    for number, nic in enumerate(nics):
+        key = f"lxc.net.{number}"
+        yield _line(f"{key}.type", {"physical": "phys", "macvlan": "macvlan"}.get(nic.kind, "veth"))
+        yield _line(f"{key}.flags", "up")
+        yield _line(f"{key}.name", nic.name)
+        if nic.parent and nic.kind != "p2p":
+            yield _line(f"{key}.link", nic.parent)
+        if nic.kind == "macvlan":
+            yield _line(f"{key}.macvlan.mode", "bridge")
+        if nic.host_name and nic.kind in ("bridged", "p2p"):
+            yield _line(f"{key}.veth.pair", nic.host_name)
+        if nic.hwaddr and nic.kind != "physical":
+            yield _line(f"{key}.hwaddr", nic.hwaddr)
+        if nic.mtu:
+            yield _line(f"{key}.mtu", nic.mtu)
+    if number < 0:
+        yield _line("lxc.net.0.type", "empty")

@@ -1,0 +1,106 @@
+"""What callers send about containers: the bodies of requests, as decoded (spec/rest-api.md 7-9).
+
+Unknown fields are refused, naming the field; fields that later LXD clients send and that change
+nothing here are listed at the end of each type.
+"""
+
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+
+class ContainerSource(Struct, forbid_unknown_fields=True):
+    """Where a new container's files come from."""
+
+    type: str = ""
+    alias: str = ""
+    fingerprint: str = ""
+    properties: dict[str, str] = {}
+    mode: str = ""
+    server: str = ""
+    protocol: str = ""
+    secret: str = ""
+    certificate: str = ""
+    source: str = ""
+    base_image: str = field(default="", name="base-image")
+    # Sent by later clients:
+    allow_inconsistent: bool = False
+    container_only: bool = False
+    instance_only: bool = False
+    live: bool = False
+    refresh: bool = False
+    project: str = ""
+    operation: str = ""
+    secrets: dict[str, str] | None = None
+
+
+class ContainerCreate(Struct, forbid_unknown_fields=True):
+    """POST /1.0/containers."""
+
+    source: ContainerSource
+    name: str = ""
+    architecture: str = ""
+    profiles: list[str] | None = None
+    ephemeral: bool = False
+    config: dict[str, str] | None = None
+    devices: dict[str, dict[str, str]] | None = None
+    description: str = ""
+    instance_type: str = ""
+    # Sent by later clients:
+    type: Literal["", "container"] = ""
+    stateful: bool = False
+    restore: str = ""
+    start: bool = False
+
+
+class ContainerUpdate(Struct, forbid_unknown_fields=True):
+    """PUT and PATCH /1.0/containers/NAME. None: left out."""
+
+    architecture: str | None = None
+    config: dict[str, str | None] | None = None
+    devices: dict[str, dict[str, str] | None] | None = None
+    profiles: list[str] | None = None
+    ephemeral: bool | None = None
+    description: str | None = None
+    restore: str | None = None
+    # Read-only fields that a client sends back as it got them:
+    name: str | None = None
+    stateful: bool | None = None
+    created_at: str | None = None
+    last_used_at: str | None = None
+    expanded_config: dict[str, str] | None = None
+    expanded_devices: dict[str, dict[str, str]] | None = None
+    status: str | None = None
+    status_code: int | None = None
+    type: str | None = None
+    location: str | None = None
+    project: str | None = None
+    state: Any = None
+    snapshots: Any = None
+    backups: Any = None
+
+
+class StateChange(Struct, forbid_unknown_fields=True):
+    """PUT /1.0/containers/NAME/state."""
+
+    action: str
+    timeout: int = -1
+    """Seconds; -1: no limit, 0: by force."""
+    force: bool = False
+    stateful: bool = False
+
+
+class ExecRequest(Struct, forbid_unknown_fields=True):
+    """POST /1.0/containers/NAME/exec."""
+
+    command: list[str]
+    environment: dict[str, str] | None = None
+    wait_for_websocket: bool = field(default=False, name="wait-for-websocket")
+    interactive: bool = False
+    width: int = 0
+    height: int = 0
+    user: int | None = None
+    group: int | None = None
+    cwd: str | None = None
+    # Sent by later clients:
+    record_output: bool = field(default=False, name="record-output")
