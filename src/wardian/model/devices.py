@@ -1,0 +1,213 @@
+"""The devices of containers and profiles: types, their properties, and what is accepted.
+
+One table, `TYPES`, read by the API, the device drivers, the client's help and the manual. A nic's
+properties depend on its `nictype`. Texts of errors are those of spec/configuration.md section 12.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wardian.errors import InvalidInput
+from wardian.model import names, units, values
+from wardian.model.container import Devices
+from wardian.model.expand import root_device
+
+Device = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One property of a device."""
+
+    name: str
+    type: values.Type
+    help: str
+    default: str = ""
+
+
+@dataclass(frozen=True)
+class DeviceType:
+    """A device type, or one `nictype` of the type nic."""
+
+    name: str
+    help: str
+    options: tuple[Option, ...]
+
+    def option(self, name: str) -> Option | None:
+        """The row of a property, or None."""
+        return next((option for option in self.options if option.name == name), None)
+
+
+_PARENT = Option("parent", values.INTERFACE, "The host's bridge or interface; required.")
+_NAME = Option("name", values.INTERFACE, "Name in the container. Unset: the next free `ethN`.")
+_HWADDR = Option("hwaddr", values.HWADDR, "MAC address. Unset: one is chosen and kept.")
+_HOST_NAME = Option("host_name", values.INTERFACE, "Name on the host. Unset: `veth` and random letters.")
+_MTU = Option("mtu", values.MTU, "Largest packet, in bytes. Unset: the parent's.")
+
+NIC_TYPES: tuple[DeviceType, ...] = (
+    DeviceType(
+        "bridged",
+        "A pair of interfaces, one end on a bridge of the host.",
+        (_PARENT, _NAME, _HWADDR, _HOST_NAME, _MTU),
+    ),
+    DeviceType(
+        "macvlan",
+        "An interface of its own on an interface of the host; no traffic with the host itself.",
+        (_PARENT, _NAME, _HWADDR, _HOST_NAME, _MTU),
+    ),
+    DeviceType(
+        "p2p",
+        "A pair of interfaces, one end left to the host.",
+        (_NAME, _HWADDR, _HOST_NAME, _MTU),
+    ),
+    DeviceType(
+        "physical",
+        "An interface of the host, given to the container while it runs.",
+        (_PARENT, _NAME, _HWADDR, _MTU),
+    ),
+)
+
+TYPES: tuple[DeviceType, ...] = (
+    DeviceType("none", "Hides a device of the same name that a profile defines.", ()),
+    DeviceType(
+        "nic",
+        "A network interface.",
+        (
+            Option(
+                "nictype", values.choice(*(nic.name for nic in NIC_TYPES)), "How it is connected; required."
+            ),
+        ),
+    ),
+    DeviceType(
+        "disk",
+        "A file, directory or block device of the host, or the container's root disk (path `/`).",
+        (
+            Option(
+                "path", values.MOUNT_POINT, "Where it appears in the container; required. `/`: root disk."
+            ),
+            Option(
+                "source", values.HOST_PATH, "What of the host appears; required, but not for a root disk."
+            ),
+            Option(
+                "optional", values.BOOL, "Start the container without it if the source is missing.", "false"
+            ),
+            Option("readonly", values.BOOL, "Refuse writes.", "false"),
+            Option("recursive", values.BOOL, "Include what is mounted below the source.", "false"),
+            Option("size", values.SIZE, "Most space that a root disk takes. Unset: no limit."),
+            Option("pool", values.POOL, "Storage pool of a root disk."),
+        ),
+    ),
+)
+
+_BY_NAME = {kind.name: kind for kind in TYPES}
+_NIC_BY_NAME = {kind.name: kind for kind in NIC_TYPES}
+
+
+def check(devices: Devices, *, expanded: bool) -> None:
+    """Accept a set of devices, or raise InvalidInput naming the device.
+
+    expanded: the final set of a container, which must have one root disk; False for what a profile or
+    a container itself defines, where no two disks may have the same path.
+    """
+    for name, device in devices.items():
+        names.check_device(name)
+        _check_type(name, device)
+        try:
+            _check_properties(device)
+        except InvalidInput as e:
+            raise InvalidInput(f'device "{name}": {e}') from None
+    if expanded:
+        root_device(devices)
+    else:
+        _check_paths(devices)
+
+
+def sorted_devices(devices: Devices) -> list[tuple[str, dict[str, str]]]:
+    """(name, device) in the order to set them up: by type, disks by path (parents first), by name."""
+    return sorted(devices.items(), key=_order)
+
+
+def options_of(device: Device) -> tuple[Option, ...]:
+    """The rows of the properties that a device of this type (and nictype) may have."""
+    own = _BY_NAME[device["type"]].options
+    nic = _NIC_BY_NAME.get(device.get("nictype", "")) if device["type"] == "nic" else None
+    return (*own, *nic.options) if nic else own
+
+
+def mount_point(device: Device) -> str:
+    """The path of a disk in the container, absolute and in one spelling: `srv//www/` -> `/srv/www`."""
+    return "/" + "/".join(part for part in device["path"].split("/") if part)
+
+
+def _check_type(name: str, device: Device) -> None:
+    kind = device.get("type", "")
+    if not kind:
+        raise InvalidInput(f"Missing device type for device '{name}'")
+    if kind not in _BY_NAME:
+        known = ", ".join(_BY_NAME)
+        raise InvalidInput(
+            f"Invalid device type for device '{name}': {values.quoted(kind)} (not one of {known})"
+        )
+
+
+def _check_properties(device: Device) -> None:
+    kind = device["type"]
+    if kind == "nic":
+        _check_nictype(device)
+    rows = {option.name: option for option in options_of(device)}
+    for name, value in device.items():
+        if name == "type":
+            continue
+        if name not in rows:
+            raise InvalidInput(f"Invalid device configuration key for {kind}: {values.quoted(name)}")
+        if value == "":
+            continue
+        try:
+            rows[name].type.check(value)
+        except InvalidInput as e:
+            raise InvalidInput(f"{name}: {e}") from None
+    if kind == "nic" and "parent" in rows and not device.get("parent"):
+        raise InvalidInput(f"Missing parent for {device['nictype']} type nic.")
+    if kind == "disk":
+        _check_disk(device)
+
+
+def _check_nictype(device: Device) -> None:
+    nictype = device.get("nictype", "")
+    if not nictype:
+        raise InvalidInput("Missing nic type")
+    if nictype not in _NIC_BY_NAME:
+        raise InvalidInput(f"Bad nic type: {values.quoted(nictype)}")
+
+
+def _check_disk(device: Device) -> None:
+    if not device.get("path"):
+        raise InvalidInput('Disk entry is missing the required "path" property.')
+    at_root = device["path"] == "/"
+    if at_root and device.get("source"):
+        raise InvalidInput('Root disk entry may not have a "source" property set.')
+    if not at_root and not device.get("source"):
+        raise InvalidInput('Disk entry is missing the required "source" property.')
+    if not at_root and device.get("size"):
+        raise InvalidInput("Only the root disk may have a size quota.")
+    if not at_root and device.get("pool"):
+        raise InvalidInput('only the root disk is in a storage pool; use "source" for a path of the host')
+    if at_root and units.is_true(device.get("recursive", "")):
+        raise InvalidInput("The recursive option is only supported for additional bind-mounted paths.")
+
+
+def _check_paths(devices: Devices) -> None:
+    seen: set[str] = set()
+    for device in devices.values():
+        if device["type"] != "disk":
+            continue
+        path = mount_point(device)
+        if path in seen:
+            raise InvalidInput(f"More than one disk device uses the same path: {path}.")
+        seen.add(path)
+
+
+def _order(item: tuple[str, dict[str, str]]) -> tuple[str, tuple[str, ...], str]:
+    name, device = item
+    kind = device["type"]
+    return kind, tuple(mount_point(device).split("/")) if kind == "disk" else (), name

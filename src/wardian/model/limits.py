@@ -1,0 +1,225 @@
+"""From limits.* keys to cgroup files (spec/configuration.md section 4).
+
+A `Knob` is a cgroup file's name and the text to write into it. Each function below serves one group
+of keys and is named by their rows in `model.keys`; `cgroup_settings` is all of them as liblxc lines.
+The values were checked when they were set, except for what depends on this host.
+"""
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from wardian.errors import InvalidInput
+from wardian.model import units
+
+Knob = tuple[str, str]
+Config = Mapping[str, str]
+
+MOST_CPUS = 8192
+"""CPU numbers the kernel can have; bounds the ranges of a pin set."""
+
+_PINS = re.compile(r"[0-9]{1,4}(?:-[0-9]{1,4})?(?:,[0-9]{1,4}(?:-[0-9]{1,4})?)*")
+_QUOTA = re.compile(r"([0-9]{1,9})ms/([0-9]{1,9})ms")
+_LONGEST_PERIOD_MS = 1000
+
+
+@dataclass(frozen=True)
+class CgroupHost:
+    """What the rendering must know of this host."""
+
+    version: Literal["v1", "v2"]
+    memory_total: int
+    """Bytes."""
+    cpus: Sequence[int]
+    """Numbers of the CPUs that containers may use, ascending."""
+    usage: Mapping[int, int] = field(default_factory=dict)
+    """CPU -> number of containers that it serves; absent means 0."""
+    files: Collection[str] | None = None
+    """Names of the cgroup files that this kernel has; None: all. Others are not written."""
+
+    def has(self, name: str) -> bool:
+        return self.files is None or name in self.files
+
+
+def cgroup_settings(
+    config: Config,
+    *,
+    cgroup: Literal["v1", "v2"],
+    memory_total: int,
+    cpus: Sequence[int],
+    usage: Mapping[int, int] | None = None,
+    files: Collection[str] | None = None,
+) -> list[tuple[str, str]]:
+    """The (liblxc key, value) lines for an expanded configuration, in the order they must be written.
+
+    Arguments as in `CgroupHost`. Raises InvalidInput for a pin set that names no CPU of this host.
+    """
+    host = CgroupHost(cgroup, memory_total, cpus, usage or {}, files)
+    prefix = "lxc.cgroup." if cgroup == "v1" else "lxc.cgroup2."
+    return [(prefix + name, value) for group in GROUPS for name, value in group(config, host)]
+
+
+def memory(config: Config, host: CgroupHost) -> list[Knob]:
+    """limits.memory, limits.memory.enforce, limits.memory.swap, limits.memory.swap.priority."""
+    swap = config.get("limits.memory.swap", "")
+    swaps = not swap or units.is_true(swap)
+    limit = config.get("limits.memory", "")
+    bound = _bytes(limit, host.memory_total) if limit else None
+    soft = config.get("limits.memory.enforce", "") == "soft"
+    if host.version == "v1":
+        knobs = _memory_v1(bound, soft=soft, swaps=swaps)
+        priority = config.get("limits.memory.swap.priority", "")
+        if not swaps:
+            knobs.append(("memory.swappiness", "0"))
+        elif priority:
+            knobs.append(("memory.swappiness", str(50 + int(priority))))
+    else:
+        knobs = _memory_v2(bound, soft=soft, swaps=swaps)
+    return [knob for knob in knobs if host.has(knob[0])]
+
+
+def _memory_v1(bound: int | None, *, soft: bool, swaps: bool) -> list[Knob]:
+    if bound is None:
+        return []
+    if soft:
+        return [("memory.soft_limit_in_bytes", str(bound))]
+    # The kernel wants memory <= memory + swap at every moment, so memory is lowered first.
+    knobs = [("memory.limit_in_bytes", str(bound))]
+    if swaps:
+        knobs.append(("memory.memsw.limit_in_bytes", str(bound)))
+    return [*knobs, ("memory.soft_limit_in_bytes", str(bound * 9 // 10))]
+
+
+def _memory_v2(bound: int | None, *, soft: bool, swaps: bool) -> list[Knob]:
+    knobs: list[Knob] = []
+    if bound is not None:
+        # No memory.high below a hard limit: unlike v1's soft limit it throttles with memory to spare.
+        knobs.append(("memory.high" if soft else "memory.max", str(bound)))
+    if not swaps:
+        knobs.append(("memory.swap.max", "0"))
+    elif bound is not None and not soft:
+        knobs.append(("memory.swap.max", str(bound)))
+    return knobs
+
+
+def cpu(config: Config, host: CgroupHost) -> list[Knob]:
+    """limits.cpu: which CPUs."""
+    wanted = config.get("limits.cpu", "")
+    if not wanted:
+        return []
+    chosen = choose_cpus(wanted, host.cpus, host.usage)
+    return [("cpuset.cpus", render_cpus(chosen))] if host.has("cpuset.cpus") else []
+
+
+def cpu_time(config: Config, host: CgroupHost) -> list[Knob]:
+    """limits.cpu.allowance, limits.cpu.priority: how much of them."""
+    allowance = config.get("limits.cpu.allowance", "")
+    priority = config.get("limits.cpu.priority", "")
+    if not allowance and not priority:
+        return []
+    kind, quota, period = parse_allowance(allowance or "100%")
+    shares = max(0, (10 * quota + 24 if kind == "share" else 1024) - (10 - int(priority or 10)))
+    knobs: list[Knob]
+    if host.version == "v1":
+        knobs = [("cpu.shares", str(shares))]
+        if kind == "quota":
+            knobs += [("cpu.cfs_period_us", str(period * 1000)), ("cpu.cfs_quota_us", str(quota * 1000))]
+    else:
+        knobs = [("cpu.weight", str(_clamped(shares * 100 // 1024, 1, 10_000)))]
+        if kind == "quota":
+            knobs.append(("cpu.max", f"{quota * 1000} {period * 1000}"))
+    return [knob for knob in knobs if host.has(knob[0])]
+
+
+def processes(config: Config, host: CgroupHost) -> list[Knob]:
+    """limits.processes."""
+    most = config.get("limits.processes", "")
+    return [("pids.max", most)] if most and host.has("pids.max") else []
+
+
+def disk(config: Config, host: CgroupHost) -> list[Knob]:
+    """limits.disk.priority; the file's name depends on the kernel's I/O scheduler."""
+    text = config.get("limits.disk.priority", "")
+    if not text:
+        return []
+    priority = int(text)
+    if host.version == "v1":
+        weights = {"blkio.weight": priority * 100 or 10, "blkio.bfq.weight": priority * 100 or 10}
+    else:
+        # The default weight is 100 here and 500 there.
+        weights = {"io.weight": priority * 20 or 2, "io.bfq.weight": priority * 20 or 2}
+    name = next((name for name in weights if host.has(name)), None)
+    return [(name, str(weights[name]))] if name else []
+
+
+GROUPS: tuple[Callable[[Config, CgroupHost], list[Knob]], ...] = (cpu, cpu_time, memory, processes, disk)
+
+
+def check_memory(text: str) -> None:
+    """A size or a percentage, more than nothing."""
+    value = units.parse_percent(text) if text.endswith("%") else units.parse_size(text)
+    if value == 0:
+        raise InvalidInput(f"Invalid value: {text}")
+
+
+def parse_allowance(text: str) -> tuple[Literal["share", "quota"], int, int]:
+    """("share", percent, 100) for `N%`, ("quota", ms, period in ms) for `Xms/Yms`."""
+    quota = _QUOTA.fullmatch(text)
+    if quota and int(quota[1]) >= 1 and 1 <= int(quota[2]) <= _LONGEST_PERIOD_MS:
+        return "quota", int(quota[1]), int(quota[2])
+    if re.fullmatch(r"[0-9]{1,4}%", text):
+        return "share", int(text[:-1]), 100
+    raise InvalidInput(f"Invalid allowance: {text}")
+
+
+def parse_cpus(text: str) -> int | list[int]:
+    """The number of `N`, or the CPUs of a pin set (`0,2`, `0-3`, `1-1`), ascending."""
+    if re.fullmatch(r"[0-9]{1,4}", text) and int(text) >= 1:
+        return int(text)
+    if not _PINS.fullmatch(text) or text.isdigit():
+        raise InvalidInput(f"Invalid cpuset value: {text}")
+    pins: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not int(first) <= int(last or first) < MOST_CPUS:
+            raise InvalidInput(f"Invalid cpuset value: {text}")
+        pins.update(range(int(first), int(last or first) + 1))
+    return sorted(pins)
+
+
+def choose_cpus(text: str, cpus: Sequence[int], usage: Mapping[int, int]) -> list[int]:
+    """The CPUs that a `limits.cpu` value gets, ascending: its pin set, or the N least used ones.
+
+    InvalidInput when the pin set names a CPU that this host does not have.
+    """
+    wanted = parse_cpus(text)
+    if isinstance(wanted, int):
+        return sorted(sorted(cpus, key=lambda number: (usage.get(number, 0), number))[:wanted])
+    missing = [number for number in wanted if number not in cpus]
+    if missing:
+        raise InvalidInput(
+            f'limits.cpu "{text}" names CPU {missing[0]}; this host has {render_cpus(cpus)} for containers'
+        )
+    return wanted
+
+
+def render_cpus(cpus: Sequence[int]) -> str:
+    """Ascending CPU numbers in the kernel's list format: `0-3,8`."""
+    spans: list[list[int]] = []
+    for number in cpus:
+        if spans and spans[-1][1] == number - 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
+
+
+def _bytes(text: str, memory_total: int) -> int:
+    if text.endswith("%"):
+        return memory_total // 100 * units.parse_percent(text)
+    return units.parse_size(text)
+
+
+def _clamped(value: int, least: int, most: int) -> int:
+    return max(least, min(value, most))

@@ -1,0 +1,181 @@
+"""The types that configuration values have: how each is written and which texts it refuses.
+
+Used by the rows of `model.keys` and `model.devices`. A value that passes is safe in a generated file
+and in an argument list: only BLOB and the raw.* types may hold several lines, none holds NUL.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wardian.errors import InvalidInput
+from wardian.model import idmap, limits, names, units
+
+LONGEST_NAME = 255
+
+_CONTROL = re.compile("[\\x00-\\x08\\x0a-\\x1f\\x7f]")
+_MODULE = re.compile(r"[a-zA-Z0-9_][-a-zA-Z0-9_]{0,63}")
+_VARIABLE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_USER_KEY = re.compile(r"[-a-zA-Z0-9_.:/@+]+")
+_HWADDR = re.compile(r"[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}")
+_RAW_NET = re.compile(
+    r"lxc\.network\.[0-9]+\.ipv[46](?:\.gateway)?|lxc\.net\.[0-9]+\.ipv[46]\.(?:address|gateway)"
+)
+_RAW_REFUSED = {
+    "lxc.logfile": "lxc.logfile",
+    "lxc.log.file": "lxc.logfile",
+    "lxc.syslog": "lxc.syslog",
+    "lxc.log.syslog": "lxc.syslog",
+    "lxc.ephemeral": "lxc.ephemeral",
+}
+
+
+@dataclass(frozen=True)
+class Type:
+    """A kind of value. syntax: for the manual, one line."""
+
+    name: str
+    syntax: str
+    parse: Callable[[str], object]
+    """Raises InvalidInput for a text that is no such value."""
+    lines: bool = False
+    """Whether a value may have several lines."""
+
+    def check(self, text: str) -> None:
+        """Accept a non-empty text, or raise InvalidInput saying what is wrong with it."""
+        if "\0" in text:
+            raise InvalidInput("a value cannot contain a NUL character")
+        if not self.lines and _CONTROL.search(text):
+            raise InvalidInput(f"a value of this key is one line without control characters: {quoted(text)}")
+        self.parse(text)
+
+
+def quoted(text: str) -> str:
+    """A text from outside, fit for one line of an error."""
+    return text[:200] if text.isprintable() else text[:200].encode("unicode_escape").decode("ascii")
+
+
+def choice(*allowed: str) -> Type:
+    """A type of a few words."""
+
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise InvalidInput(f"Invalid value: {text} (not one of [{' '.join(allowed)}])")
+        return text
+
+    return Type("choice", " or ".join(f"`{word}`" for word in allowed), parse)
+
+
+def check_variable(name: str) -> None:
+    """The NAME of `environment.NAME`."""
+    if not _VARIABLE.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise InvalidInput(f'environment variable name "{quoted(name)}" is not letters, digits and _')
+
+
+def check_user_key(name: str) -> None:
+    """The NAME of `user.NAME`."""
+    if not _USER_KEY.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise InvalidInput(
+            f'configuration key "user.{quoted(name)}" has characters other than a-z A-Z 0-9 -_.:/@+'
+        )
+
+
+def parse_hwaddr(text: str) -> str:
+    """A unicast MAC address."""
+    if not _HWADDR.fullmatch(text) or int(text[:2], 16) & 1 or not int(text.replace(":", ""), 16):
+        raise InvalidInput(f"Invalid value: {text} (not a unicast MAC address such as 00:16:3e:12:34:56)")
+    return text.lower()
+
+
+def parse_raw_lxc(text: str) -> list[tuple[str, str]]:
+    """The (key, value) lines of `raw.lxc`; InvalidInput for those that are ours to set."""
+    settings = []
+    for line in text.split("\n"):
+        stripped = line.strip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        name, equals, value = (part.strip() for part in stripped.partition("="))
+        if not equals:
+            raise InvalidInput(f"Invalid raw.lxc line: {line}")
+        _check_raw_key(name.lower())
+        settings.append((name, value))
+    return settings
+
+
+def parse_mount_point(text: str) -> str:
+    """A path in a container, with or without the first slash, that stays below its root."""
+    parts = [part for part in text.split("/") if part]
+    if "." in parts or ".." in parts or (not parts and text != "/"):
+        raise InvalidInput(f"Invalid value: {text} (not a plain path in the container)")
+    return text
+
+
+def parse_host_path(text: str) -> str:
+    """An absolute path of the host."""
+    if not text.startswith("/"):
+        raise InvalidInput(f"Invalid value: {text} (not an absolute path)")
+    return text
+
+
+def _check_raw_key(name: str) -> None:
+    if name in _RAW_REFUSED:
+        raise InvalidInput(f"Setting {_RAW_REFUSED[name]} is not allowed")
+    is_network = name in ("lxc.network", "lxc.net") or name.startswith(("lxc.network.", "lxc.net."))
+    if is_network and not _RAW_NET.fullmatch(name):
+        raise InvalidInput("Only interface-specific ipv4/ipv6 lxc.network. keys are allowed")
+
+
+def _between(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        number = units.parse_int(text)
+        if not least <= number <= most:
+            raise InvalidInput(f"Invalid value for an integer: {text} (not between {least} and {most})")
+        return number
+
+    return parse
+
+
+def _uint32(least: int, why: str = "") -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,10}", text) or int(text) >= 2**31:
+            raise InvalidInput(f"Invalid value for uint32: {quoted(text)}: not a number below {2**31}")
+        if int(text) < least:
+            raise InvalidInput(f"Invalid value for uint32: {text}: {why}")
+        return int(text)
+
+    return parse
+
+
+def _parse_modules(text: str) -> list[str]:
+    modules = [word.strip() for word in text.split(",")]
+    for module in modules:
+        if not _MODULE.fullmatch(module):
+            raise InvalidInput(f"Invalid value: {text} (kernel module names are separated by commas)")
+    return modules
+
+
+BOOL = Type("boolean", "`true`, `false`, `yes`, `no`, `on`, `off`, `1`, `0`", units.parse_bool)
+INTEGER = Type("integer", "a whole number", units.parse_int)
+COUNT = Type("integer", "a whole number, 0 or more", _between(0, 2**31 - 1))
+POSITIVE = Type("integer", "a whole number, 1 or more", _between(1, 2**31 - 1))
+PRIORITY = Type("integer", "0 to 10", _between(0, 10))
+SIZE = Type("size", "`N`, or `N` with `kB MB GB TB PB EB`, multiples of 1024", units.parse_size)
+RATE = Type("bit rate", "`N`, or `N` with `kbit Mbit Gbit Tbit`, multiples of 1000", units.parse_bits)
+MEMORY = Type("size or percentage", "as in `512MB`, `2GB`, `10%`", limits.check_memory)
+CPUS = Type("CPUs", "as in `2`, `0,2`, `0-3`, `1-1`", limits.parse_cpus)
+ALLOWANCE = Type("CPU time", "as in `50%`, `25ms/100ms`", limits.parse_allowance)
+LINE = Type("text", "one line", str)
+BLOB = Type("text", "any number of lines", str, lines=True)
+MODULES = Type("list", "separated by commas", _parse_modules)
+ID = Type("integer", "an id", _uint32(0))
+ID_COUNT = Type("integer", "a number of ids", _uint32(1, "a map has at least one id"))
+ID_BASE = Type("integer", "an id from 65536 on", _uint32(65536, "ids below 65536 belong to the host"))
+IDMAP = Type("JSON", "an id map", idmap.IdMap.from_json)
+RAW_IDMAP = Type("lines", "`both 1000 1000`", idmap.parse_raw, lines=True)
+RAW_LXC = Type("lines", "`key = value`", parse_raw_lxc, lines=True)
+HWADDR = Type("MAC address", "as in `00:16:3e:12:34:56`", parse_hwaddr)
+INTERFACE = Type("interface name", "up to 15 characters", names.check_interface)
+MTU = Type("integer", "68 to 65535", _between(68, 65535))
+POOL = Type("name", "a storage pool", names.check_pool)
+MOUNT_POINT = Type("path", "a path in the container", parse_mount_point)
+HOST_PATH = Type("path", "an absolute path of the host", parse_host_path)
