@@ -46,6 +46,11 @@ def is_root(device: Mapping[str, str]) -> bool:
     return device.get("type") == "disk" and device.get("path") == "/" and not device.get("source")
 
 
+def has_root_device(expanded: Devices) -> bool:
+    """Whether there is a root disk."""
+    return any(is_root(device) for device in expanded.values())
+
+
 def root_device(expanded: Devices) -> tuple[str, dict[str, str]]:
     """Name and properties of the one root disk; InvalidInput if there is none or more than one."""
     roots = [(name, device) for name, device in expanded.items() if is_root(device)]

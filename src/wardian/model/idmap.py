@@ -69,16 +69,6 @@ class IdMap:
         ]
 
     @classmethod
-    def from_json(cls, text: str) -> "IdMap":
-        """The map of a `volatile.*.idmap` value; InvalidInput if it is not one."""
-        try:
-            objects = json.loads(text)
-            ranges = [entry for item in objects for entry in _ranges_of_object(item)]
-        except (ValueError, TypeError, KeyError, RecursionError) as e:
-            raise InvalidInput(f"not an id map: {text[:80]!a}") from e
-        return cls.checked(ranges)
-
-    @classmethod
     def checked(cls, ranges: Iterable[IdRange]) -> "IdMap":
         """The map of these ranges, uids first; InvalidInput if the kernel would refuse it."""
         ordered = sorted(ranges, key=lambda r: (r.kind == "gid", r.container_id))
@@ -104,11 +94,11 @@ class IdMap:
         return IdMap.checked([*kept, *custom])
 
 
-def plan(config: Mapping[str, str], default: IdMap | None, taken: Sequence[tuple[int, int]]) -> IdMap:
+def plan(config: Mapping[str, str], default: IdMap | None, taken: Sequence[IdMap]) -> IdMap:
     """The map of a container with this expanded configuration; empty for a privileged one.
 
-    default: the daemon's own range, None if the host has none.
-    taken: (first host id, count) of every other isolated container, see `isolated_range`.
+    default: the range that all containers share, None if the host has none.
+    taken: the maps of the other isolated containers; an isolated one stays clear of their host ids.
     Raises InvalidInput when there is no room or `raw.idmap` is wrong.
     """
     if units.is_true(config.get("security.privileged", "")):
@@ -123,12 +113,13 @@ def plan(config: Mapping[str, str], default: IdMap | None, taken: Sequence[tuple
     return base.punched(parse_raw(config.get("raw.idmap", "")))
 
 
-def isolated_range(config: Mapping[str, str]) -> tuple[int, int] | None:
-    """(first host id, count) that an isolated container occupies, by its expanded configuration."""
-    base = config.get("volatile.idmap.base", "")
-    if not units.is_true(config.get("security.idmap.isolated", "")) or base in ("", "0"):
-        return None
-    return int(base), _count(config)
+def from_json(text: str) -> IdMap:
+    """The map of a `volatile.*.idmap` value; InvalidInput if it is not one."""
+    try:
+        ranges = [entry for item in json.loads(text) for entry in _ranges_of_object(item)]
+    except (ValueError, TypeError, KeyError, RecursionError) as e:
+        raise InvalidInput(f"not an id map: {text[:80]!a}") from e
+    return IdMap.checked(ranges)
 
 
 def parse_raw(text: str) -> list[IdRange]:
@@ -205,25 +196,21 @@ def _parse_range(text: str) -> tuple[int, int]:
     return first, last - first + 1
 
 
-def _isolated(config: Mapping[str, str], default: IdMap, taken: Sequence[tuple[int, int]]) -> IdMap:
+def _isolated(config: Mapping[str, str], default: IdMap, taken: Sequence[IdMap]) -> IdMap:
     """A range of its own, the same for users and groups, past the shared map's first 65536 ids."""
-    count = _count(config)
+    count = int(config.get("security.idmap.size", "") or ISOLATED_COUNT)
     explicit = config.get("security.idmap.base", "")
     if explicit:
         return IdMap.contiguous(int(explicit), count)
     low = max(r.host_id for r in default.ranges)
     high = min(r.host_id + r.count for r in default.ranges)
     base = low + ISOLATED_COUNT
-    for first, size in sorted(taken):
+    for first, size in sorted((r.host_id, r.count) for other in taken for r in other.ranges):
         if _meet(base, count, first, size):
             base = first + size
     if base + count > high:
         raise InvalidInput("Not enough uid/gid available for the container.")
     return IdMap.contiguous(base, count)
-
-
-def _count(config: Mapping[str, str]) -> int:
-    return int(config.get("security.idmap.size", "") or ISOLATED_COUNT)
 
 
 def _meet(first: int, count: int, other: int, other_count: int) -> bool:

@@ -315,6 +315,11 @@ def number(config: Mapping[str, str], name: str) -> int:
     return int(get(config, name))
 
 
+def under(config: Mapping[str, str], prefix: str) -> list[tuple[str, str]]:
+    """The (key, value) pairs whose key begins with the prefix, sorted, those with a value."""
+    return sorted((name, value) for name, value in config.items() if value and name.startswith(prefix))
+
+
 def changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     """Names of the keys whose value differs, sorted; an empty value is the same as none."""
     return sorted(name for name in old.keys() | new.keys() if old.get(name, "") != new.get(name, ""))

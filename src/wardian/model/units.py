@@ -58,6 +58,11 @@ def parse_percent(text: str) -> int:
     return int(text[:-1])
 
 
+def split_list(text: str) -> list[str]:
+    """The words of a comma-separated list; none for an empty text."""
+    return [word.strip() for word in text.split(",")] if text else []
+
+
 def format_size(size_bytes: int, decimals: int = 2) -> str:
     """For people: `0B`, `512B`, `1.50kB`, `12.00GB`, as the client prints sizes."""
     if size_bytes < 1024:

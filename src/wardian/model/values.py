@@ -13,7 +13,7 @@ from wardian.model import idmap, limits, names, units
 
 LONGEST_NAME = 255
 
-_CONTROL = re.compile("[\\x00-\\x08\\x0a-\\x1f\\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MODULE = re.compile(r"[a-zA-Z0-9_][-a-zA-Z0-9_]{0,63}")
 _VARIABLE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _USER_KEY = re.compile(r"[-a-zA-Z0-9_.:/@+]+")
@@ -147,7 +147,7 @@ def _uint32(least: int, why: str = "") -> Callable[[str], int]:
 
 
 def _parse_modules(text: str) -> list[str]:
-    modules = [word.strip() for word in text.split(",")]
+    modules = units.split_list(text)
     for module in modules:
         if not _MODULE.fullmatch(module):
             raise InvalidInput(f"Invalid value: {text} (kernel module names are separated by commas)")
@@ -170,7 +170,7 @@ MODULES = Type("list", "separated by commas", _parse_modules)
 ID = Type("integer", "an id", _uint32(0))
 ID_COUNT = Type("integer", "a number of ids", _uint32(1, "a map has at least one id"))
 ID_BASE = Type("integer", "an id from 65536 on", _uint32(65536, "ids below 65536 belong to the host"))
-IDMAP = Type("JSON", "an id map", idmap.IdMap.from_json)
+IDMAP = Type("JSON", "an id map", idmap.from_json)
 RAW_IDMAP = Type("lines", "`both 1000 1000`", idmap.parse_raw, lines=True)
 RAW_LXC = Type("lines", "`key = value`", parse_raw_lxc, lines=True)
 HWADDR = Type("MAC address", "as in `00:16:3e:12:34:56`", parse_hwaddr)
