@@ -50,6 +50,8 @@ class Store(Protocol):
 
         expect: key -> revision it must still have (0: must not exist). Else raises
         errors.StaleRevision naming the first key that differs, and nothing is written.
+        A caller that is cancelled meanwhile still gets the answer, and the cancellation at its next
+        await: what was written is known, so that it can be taken back.
         """
 
     async def close(self) -> None:
@@ -437,6 +439,9 @@ class Runtime(Protocol):
 
     def log_folder(self, name: str) -> Path:
         """Where lxc.log, lxc.conf and console.log of the container are."""
+
+    async def load_modules(self, names: Sequence[str]) -> None:
+        """Have the kernel load these modules; HostFailed naming the first that it refuses."""
 
     def forget(self, name: str) -> None:
         """Remove the run-time folder of a container that is deleted; its logs stay."""

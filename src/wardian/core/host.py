@@ -4,8 +4,10 @@ Built once in daemon/build.py (the only place that names concrete drivers) and p
 argument to every function of `core`. Nothing is global.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from wardian.core.events import Events
 from wardian.core.operations import Operations
@@ -21,6 +23,30 @@ from wardian.ports import (
     StorageDrivers,
 )
 from wardian.store.records import Records
+
+
+class Watching(Protocol):
+    """Follows running containers to their end (core.lifecycle.Watcher)."""
+
+    async def follow(self, started: Started) -> None:
+        """Note that a container runs, until it ends."""
+
+    async def wait_stopped(self, name: str) -> None:
+        """Return once the container has ended and that is recorded; at once if it does not run."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The host's hardware and kernel, read once."""
+
+    architectures: tuple[str, ...]
+    """Native first, then what else runs here."""
+    kernel: str
+    kernel_version: str
+    memory_total: int
+    """Bytes."""
+    cpus: tuple[int, ...]
+    """Numbers of the CPUs that are online."""
 
 
 @dataclass
@@ -39,7 +65,18 @@ class Host:
     devices: Mapping[str, DeviceDriver]
     idmap: IdMap | None
     """The map of unprivileged containers; None when the host has no sub-ids (privileged only)."""
-    architectures: tuple[str, ...]
-    """Native first, then what else runs here."""
+    machine: Machine
+    stop: Callable[[], None]
+    """Ends the daemon; containers go on."""
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once start-up is complete: changes of state wait for it."""
+    going_down: bool = False
+    """True while `lxd shutdown` stops all containers: their last state stays RUNNING."""
     running: dict[str, Started] = field(default_factory=dict)
     """Containers that run, kept by core.lifecycle from pidfd events; never asked per request."""
+    frozen: set[str] = field(default_factory=set)
+    """Which of them are frozen."""
+    kept_ephemeral: set[str] = field(default_factory=set)
+    """Ephemeral containers that a restart stops: they are not deleted."""
+    watcher: Watching = field(init=False)
+    """Set by daemon/build.py."""

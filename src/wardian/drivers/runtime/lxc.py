@@ -11,10 +11,11 @@ import logging
 import os
 import re
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 from wardian.drivers.runtime import render, seccomp
-from wardian.errors import HostFailed
+from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import cgroups, process
 from wardian.ports import Command, Paths, Process, Started, StartPlan, Usage
 
@@ -29,6 +30,7 @@ LXCFS_SYS = "sys/devices/system/cpu/online"
 LOG_ERROR = re.compile(r" ERROR\s+\S+ - \S+:\w+:\d+ - (.*)$")
 """A line of lxc.log: `lxc-start c1 2026... ERROR start - ../src/lxc/start.c:lxc_spawn:1788 - text`."""
 
+MODULE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 FIFO_LINE = re.compile(rb"^(\S+) (\d+)$")
 
 
@@ -240,6 +242,14 @@ class Lxc:
     def log_folder(self, name: str) -> Path:
         """See ports.Runtime."""
         return self._paths.logs / name
+
+    async def load_modules(self, names: Sequence[str]) -> None:
+        """See ports.Runtime."""
+        for name in names:
+            if not MODULE_NAME.fullmatch(name):
+                raise InvalidInput(f'"{name}" in linux.kernel_modules is not the name of a kernel module')
+            what = f'load kernel module "{name}" of linux.kernel_modules'
+            await process.check(what, ["modprobe", "-q", "--", name])
 
     def forget(self, name: str) -> None:
         """See ports.Runtime."""

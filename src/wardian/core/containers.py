@@ -1,0 +1,389 @@
+"""Containers as things that are configured: create, update, delete. What runs is core/lifecycle.
+
+Invariant: a container's record exists before its volume and goes after it. A record whose `pending`
+is set belongs to an action that has not finished; `sweep` rolls it back or finishes it at start-up.
+Every restriction is checked on the final merged object, in `check`, whoever asks.
+"""
+
+import json
+import logging
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec.structs import replace
+
+from wardian.core import images, pools
+from wardian.core.host import Host
+from wardian.core.operations import Operation
+from wardian.core.undo import Undo
+from wardian.errors import AlreadyExists, InvalidInput, NotFound, WardianError
+from wardian.model import architectures, devices, expand, idmap, keys, names, petnames
+from wardian.model.container import Config, Container, Devices, Image, Profile
+from wardian.model.requests import ContainerCreate, ContainerUpdate
+from wardian.model.units import is_true
+from wardian.ports import Volume
+
+log = logging.getLogger(__name__)
+
+NAME_TRIES = 100
+UNAVAILABLE_SOURCES = ("copy", "migration")
+
+
+@dataclass(frozen=True)
+class Expanded:
+    """A container's configuration after the merge with its profiles."""
+
+    config: Config
+    devices: Devices
+
+
+def url(name: str) -> str:
+    """The address of a container in the API."""
+    return f"/1.0/containers/{name}"
+
+
+def resources(name: str) -> dict[str, list[str]]:
+    """What an operation on the container acts on, under the names old and new clients know."""
+    return {"containers": [url(name)], "instances": [f"/1.0/instances/{name}"]}
+
+
+def volume(name: str) -> Volume:
+    """The volume of a container."""
+    return Volume("container", name)
+
+
+async def get(host: Host, name: str) -> Container:
+    """The container; NotFound also while it is only half created."""
+    container = await host.records.containers.find(name)
+    if container is None or container.pending == "create":
+        raise NotFound(f'container "{name}" not found')
+    return container
+
+
+async def every(host: Host) -> list[Container]:
+    """All containers that are not half created, by name."""
+    return [c for c in await host.records.containers.all() if c.pending != "create"]
+
+
+async def profiles_of(host: Host, container: Container) -> list[Profile]:
+    """The profiles of a container in their order."""
+    found = []
+    for name in container.profiles:
+        profile = await host.records.profiles.find(name)
+        if profile is None:
+            raise InvalidInput(f"Requested profile '{name}' doesn't exist")
+        found.append(profile)
+    return found
+
+
+def merged(container: Container, profiles: list[Profile]) -> Expanded:
+    """The configuration that applies to the container."""
+    return Expanded(
+        expand.expand_config(profiles, container.config),
+        expand.expand_devices(profiles, container.devices),
+    )
+
+
+async def expanded(host: Host, container: Container) -> Expanded:
+    """The configuration that applies to the container, with its profiles from the store."""
+    return merged(container, await profiles_of(host, container))
+
+
+# --- checks ------------------------------------------------------------------------------------
+
+
+async def check(host: Host, container: Container, before: Container | None = None) -> Expanded:
+    """Refuse a container that must not exist as given; returns its merged configuration.
+
+    This is the one place where restrictions are checked, on the merged object.
+    """
+    names.check_container(container.name)
+    keys.check_config(container.config, where="container")
+    devices.check(container.devices, expanded=False)
+    if len(set(container.profiles)) != len(container.profiles):
+        raise InvalidInput(f'profile listed twice for container "{container.name}"')
+    if container.architecture not in host.machine.architectures:
+        raise InvalidInput("Requested architecture isn't supported by this host")
+    result = await expanded(host, container)
+    devices.check(result.devices, expanded=True)
+    _, root = expand.root_device(result.devices)
+    pool = root.get("pool") or container.pool
+    if await host.records.pools.find(pool) is None:
+        raise InvalidInput(f'storage pool "{pool}" of the root disk does not exist')
+    if before is not None and pool != before.pool:
+        raise InvalidInput(f'the root disk of "{container.name}" cannot move to another pool')
+    if root.get("size") and not host.storage.get(pool).traits.quotas:
+        raise InvalidInput(f'storage pool "{pool}" does not support quotas; remove "size" from the root disk')
+    if not is_true(result.config.get("security.privileged", "")):
+        await wanted_idmap(host, container.name, result)
+    return result
+
+
+async def wanted_idmap(host: Host, name: str, merged_config: Expanded) -> idmap.IdMap:
+    """The id map that the configuration asks for; empty for a privileged container."""
+    if is_true(merged_config.config.get("security.privileged", "")):
+        return idmap.IdMap()
+    if host.idmap is None:
+        raise InvalidInput(
+            "LXD doesn't have a uid/gid allocation. In this mode, only privileged containers are supported."
+        )
+    taken = [
+        idmap.from_json(other.config["volatile.idmap.next"])
+        for other in await host.records.containers.all()
+        if other.name != name and other.config.get("volatile.idmap.base", "0") != "0"
+    ]
+    return idmap.plan(merged_config.config, host.idmap, taken)
+
+
+def with_volatile(container: Container, merged_config: Expanded, wanted: idmap.IdMap) -> Container:
+    """The container with its generated MACs, interface names and id map recorded in volatile keys.
+
+    Keys of interfaces that are gone, or whose property is now set explicitly, are dropped.
+    """
+    nics = {n: d for n, d in merged_config.devices.items() if d.get("type") == "nic"}
+    config = {k: v for k, v in container.config.items() if not _is_stale(k, nics)}
+    used = {d["name"] for d in nics.values() if d.get("name")}
+    used |= {v for k, v in config.items() if k.startswith("volatile.") and k.endswith(".name")}
+    for name, options in sorted(nics.items()):
+        if not options.get("hwaddr") and options.get("nictype") != "physical":
+            config.setdefault(f"volatile.{name}.hwaddr", random_hwaddr())
+        if not options.get("name") and f"volatile.{name}.name" not in config:
+            free = next(f"eth{n}" for n in range(len(used) + 1) if f"eth{n}" not in used)
+            used.add(free)
+            config[f"volatile.{name}.name"] = free
+    is_isolated = is_true(merged_config.config.get("security.idmap.isolated", ""))
+    base = wanted.host_id("uid", 0) if is_isolated else 0
+    config["volatile.idmap.base"] = str(base or 0)
+    config["volatile.idmap.next"] = json.dumps(wanted.to_json_objects(), separators=(",", ":"))
+    config.setdefault("volatile.last_state.idmap", "[]")
+    return replace(container, config=config)
+
+
+def _is_stale(key: str, nics: Mapping[str, Mapping[str, str]]) -> bool:
+    parts = key.split(".")
+    if parts[0] != "volatile" or parts[-1] not in ("hwaddr", "name", "host_name") or len(parts) < 3:
+        return False
+    options = nics.get(".".join(parts[1:-1]))
+    return options is None or bool(options.get(parts[-1]))
+
+
+def random_hwaddr() -> str:
+    """A MAC address from the range that containers use (00:16:3e)."""
+    return "00:16:3e:" + ":".join(f"{random.SystemRandom().randrange(256):02x}" for _ in range(3))
+
+
+# --- create ------------------------------------------------------------------------------------
+
+
+async def create(host: Host, request: ContainerCreate) -> Operation:
+    """Begin to create a container; the operation's resources name it.
+
+    What can be checked before any work is: the error is then raised here, not in the operation.
+    """
+    if request.source.type in UNAVAILABLE_SOURCES:
+        raise InvalidInput(f'source type "{request.source.type}" is not available in this version')
+    if request.source.type not in ("image", "none"):
+        raise InvalidInput(f"unknown source type {request.source.type}")
+    if request.instance_type:
+        raise InvalidInput('field "instance_type" is not available in this version; set limits.* in "config"')
+    if "/" in request.name:
+        raise InvalidInput(f"Invalid container name: '{request.name}': '/' is reserved for snapshots")
+    name = request.name or await random_name(host)
+    names.check_container(name)
+    if await host.records.containers.find(name) is not None:
+        raise AlreadyExists(f"Container '{name}' already exists")
+    await pools.ensure_default(host)
+    draft = await _draft(host, name, request)
+    await check(host, draft)
+    if request.source.type == "image":
+        await images.check_source(host, request.source)
+
+    async def work(operation: Operation) -> None:
+        async with host.operations.lock(name, "create"):
+            await _create(host, draft, request, operation)
+
+    return host.operations.start("Creating container", work, resources=resources(name), may_cancel=True)
+
+
+async def random_name(host: Host) -> str:
+    """A free two-word name."""
+    for _ in range(NAME_TRIES):
+        name = petnames.random_name(random.Random(random.SystemRandom().random()))
+        if await host.records.containers.find(name) is None:
+            return name
+    raise WardianError(f"no free random name after {NAME_TRIES} tries; give the container a name")
+
+
+async def _draft(host: Host, name: str, request: ContainerCreate) -> Container:
+    """The container as asked for, with the root disk that it needs."""
+    wanted = request.profiles if request.profiles is not None else ["default"]
+    draft = Container(
+        name=name,
+        architecture=architectures.canonical(request.architecture or host.machine.architectures[0]),
+        created_at=datetime.now(UTC),
+        pool="",
+        config={k: v for k, v in (request.config or {}).items() if v != ""},
+        devices=request.devices or {},
+        profiles=wanted,
+        ephemeral=request.ephemeral,
+        description=request.description,
+        pending="create",
+    )
+    result = await expanded(host, draft)
+    if not expand.has_root_device(result.devices):
+        root_name = "root"
+        while root_name in result.devices:
+            root_name += "_"
+        pool = await pools.default_name(host)
+        local = {**draft.devices, root_name: {"type": "disk", "path": "/", "pool": pool}}
+        draft = replace(draft, devices=local)
+        result = await expanded(host, draft)
+    devices.check(result.devices, expanded=True)
+    _, root = expand.root_device(result.devices)
+    return replace(draft, pool=root.get("pool") or await pools.default_name(host))
+
+
+async def _create(host: Host, draft: Container, request: ContainerCreate, operation: Operation) -> None:
+    async with Undo() as undo:
+        await host.records.containers.insert(draft)
+        undo.on_failure(_roll_back, host, draft)
+        container = draft
+        image = None
+        if request.source.type == "image":
+            image = await images.ensure(host, request.source, operation)
+            container = replace(
+                draft,
+                architecture=image.architecture,
+                config={
+                    **draft.config,
+                    "volatile.base_image": image.fingerprint,
+                    "volatile.apply_template": "create",
+                },
+            )
+        result = await check(host, container)
+        wanted = await wanted_idmap(host, container.name, result)
+        container = with_volatile(container, result, wanted)
+        await _fill(host, container, image, result, operation)
+        await host.records.containers.replace(replace(container, pending=""))
+        undo.keep()
+    host.events.lifecycle("container-created", url(draft.name))
+
+
+async def _roll_back(host: Host, draft: Container) -> None:
+    """Volume first: if it cannot be removed now, the record stays for the sweep at the next start."""
+    await host.storage.get(draft.pool).delete(volume(draft.name))
+    await host.records.containers.delete(draft.name)
+
+
+async def _fill(
+    host: Host, container: Container, image: Image | None, merged_config: Expanded, operation: Operation
+) -> None:
+    storage = host.storage.get(container.pool)
+    target = volume(container.name)
+    if image is None:
+        await storage.create(target)
+        (storage.path(target) / "rootfs").mkdir(mode=0o755)
+    else:
+        source = await images.ensure_volume(host, storage, image, operation)
+        await storage.copy(source, target)
+    _, root = expand.root_device(merged_config.devices)
+    if root.get("size"):
+        await storage.set_quota(target, expand.size_bytes(root["size"]))
+
+
+# --- update and delete -------------------------------------------------------------------------
+
+
+def patched(container: Container, request: ContainerUpdate) -> ContainerUpdate:
+    """PATCH as the PUT that it stands for: maps are merged, a null removes, what is absent stays."""
+    config: dict[str, str | None] = {**container.config, **(request.config or {})}
+    merged_devices: dict[str, dict[str, str] | None] = {**container.devices, **(request.devices or {})}
+    return replace(
+        request,
+        config=config,
+        devices=merged_devices,
+        profiles=container.profiles if request.profiles is None else request.profiles,
+        ephemeral=container.ephemeral if request.ephemeral is None else request.ephemeral,
+        description=container.description if request.description is None else request.description,
+    )
+
+
+async def update(host: Host, name: str, request: ContainerUpdate) -> None:
+    """Replace what can be written of a container. What runs takes it up at its next start."""
+    if request.restore:
+        raise InvalidInput('field "restore" is not available in this version')
+    async with host.operations.lock(name, "update"):
+        before = await get(host, name)
+        after = replace(
+            before,
+            architecture=architectures.canonical(request.architecture or before.architecture),
+            config={k: v for k, v in (request.config or {}).items() if v},
+            devices={k: v for k, v in (request.devices or {}).items() if v is not None},
+            profiles=before.profiles if request.profiles is None else request.profiles,
+            ephemeral=bool(request.ephemeral),
+            description=request.description or "",
+        )
+        result = await check(host, after, before)
+        after = with_volatile(after, result, await wanted_idmap(host, name, result))
+        await host.records.containers.replace(after)
+    host.events.lifecycle("container-updated", url(name))
+
+
+async def delete(host: Host, name: str) -> Operation:
+    """Begin to delete a stopped container with all that belongs to it."""
+    await get(host, name)
+    if name in host.running:
+        raise InvalidInput("container is running")
+
+    async def work(_: Operation) -> None:
+        async with host.operations.lock(name, "delete"):
+            if name in host.running:
+                raise InvalidInput("container is running")
+            await remove(host, await get(host, name))
+
+    return host.operations.start("Deleting container", work, resources=resources(name))
+
+
+async def remove(host: Host, container: Container) -> None:
+    """Take a stopped container away; the caller holds its lock. Its record goes last."""
+    await host.records.containers.replace(replace(container, pending="delete"))
+    await host.storage.get(container.pool).delete(volume(container.name))
+    host.runtime.forget(container.name)
+    await host.records.containers.delete(container.name)
+    host.events.lifecycle("container-deleted", url(container.name))
+
+
+async def sweep(host: Host) -> None:
+    """Roll back or finish what a killed daemon left half done; called before anything else runs."""
+    for container in await host.records.containers.all():
+        if not container.pending:
+            continue
+        log.warning('container "%s": %s was interrupted, cleaning up', container.name, container.pending)
+        try:
+            await remove(host, container)
+        except WardianError as error:
+            log.error('container "%s": cannot clean up: %s', container.name, error)
+
+
+async def profile_changed(host: Host, name: str) -> None:
+    """A profile has new content: refresh what its containers derive from it."""
+    for container in await every(host):
+        if name in container.profiles:
+            result = await expanded(host, container)
+            wanted = await wanted_idmap(host, container.name, result)
+            await host.records.containers.replace(with_volatile(container, result, wanted))
+
+
+def writable(container: Container) -> dict[str, Any]:
+    """The part of a container that PUT replaces; the ETag is made from it."""
+    return {
+        "architecture": container.architecture,
+        "config": container.config,
+        "devices": container.devices,
+        "ephemeral": container.ephemeral,
+        "profiles": container.profiles,
+        "description": container.description,
+    }

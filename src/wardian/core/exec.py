@@ -1,0 +1,274 @@
+"""Running a command in a container, with its streams on websockets (spec/rest-api.md section 9).
+
+Streams of an operation: interactive `0` (both directions of a terminal) and `control`; otherwise
+`0` (stdin), `1` (stdout), `2` (stderr) and `control`. Data are binary frames; an empty text frame
+ends a stream in its direction.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import signal
+import struct
+import termios
+from collections.abc import Callable
+from typing import Any
+
+from wardian.core import containers
+from wardian.core.containers import resources
+from wardian.core.host import Host
+from wardian.core.operations import Operation, Socket
+from wardian.errors import InvalidInput
+from wardian.linux import process
+from wardian.model import keys
+from wardian.model.requests import ExecRequest
+from wardian.ports import Command, Process, Started
+
+log = logging.getLogger(__name__)
+
+CHUNK = 256 * 1024
+"""Bytes read at once; a slow reader holds the writer back, so this bounds the memory of a stream."""
+
+DEFAULTS = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "USER": "root",
+    "LANG": "C.UTF-8",
+}
+CONTROL_FRAME_BYTES = 4096
+MAXIMUM_ID = 2**32 - 2
+
+
+async def execute(host: Host, name: str, request: ExecRequest) -> Operation:
+    """Begin to run the command; a websocket operation, or a task if no streams are wanted."""
+    container = await containers.get(host, name)
+    if name not in host.running:
+        raise InvalidInput("Container is not running.")
+    if name in host.frozen:
+        raise InvalidInput("Container is frozen.")
+    if request.record_output:
+        raise InvalidInput('field "record-output" is not available in this version')
+    merged = await containers.expanded(host, container)
+    configured = dict(keys.under(merged.config, "environment."))
+    command = _command(request, {k.removeprefix("environment."): v for k, v in configured.items()})
+    started = host.running[name]
+    if not request.wait_for_websocket:
+        return host.operations.start(
+            "Executing command", lambda _: _run_silently(host, started, command), resources=resources(name)
+        )
+    streams = ("0", "control") if request.interactive else ("0", "1", "2", "control")
+
+    async def work(operation: Operation) -> dict[str, Any]:
+        if request.interactive:
+            return await _run_on_terminal(host, started, command, request, operation)
+        return await _run_on_pipes(host, started, command, operation)
+
+    return host.operations.start(
+        "Executing command", work, kind="websocket", sockets=streams, resources=resources(name)
+    )
+
+
+def _command(request: ExecRequest, configured: dict[str, str]) -> Command:
+    if not request.command or not request.command[0]:
+        raise InvalidInput('field "command" is empty')
+    environment = {**DEFAULTS, **configured, **(request.environment or {})}
+    for name, value in environment.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise InvalidInput(f'field "environment": "{name}" is not a variable that can be set')
+    if any("\0" in word for word in request.command):
+        raise InvalidInput('field "command" contains a NUL character')
+    for field, number in (("user", request.user), ("group", request.group)):
+        if number is not None and not 0 <= number <= MAXIMUM_ID:
+            raise InvalidInput(f'field "{field}": {number} is not a user or group id')
+    return Command(
+        argv=request.command,
+        environment=environment,
+        uid=request.user or 0,
+        gid=request.group or 0,
+        cwd=request.cwd or environment["HOME"],
+    )
+
+
+async def _run_silently(host: Host, started: Started, command: Command) -> dict[str, Any]:
+    with open(os.devnull, "r+b") as null:
+        child = await host.runtime.execute(started, command, (null.fileno(),) * 3)
+    return {"return": await child.wait()}
+
+
+# --- pipes -------------------------------------------------------------------------------------
+
+
+async def _run_on_pipes(
+    host: Host, started: Started, command: Command, operation: Operation
+) -> dict[str, Any]:
+    stdin, stdout, stderr = await _connected(operation, "0", "1", "2")
+    with contextlib.ExitStack() as fds:
+        pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(3)]
+        ours = [pipes[0][1], pipes[1][0], pipes[2][0]]
+        theirs = (pipes[0][0], pipes[1][1], pipes[2][1])
+        for fd in ours:
+            os.set_blocking(fd, False)
+            fds.callback(_close_quietly, fd)
+        try:
+            child = await host.runtime.execute(started, command, theirs)
+        finally:
+            for fd in theirs:
+                os.close(fd)
+        async with asyncio.TaskGroup() as streams:
+            feed = streams.create_task(_feed(stdin, ours[0]), name="exec stdin")
+            control = streams.create_task(_control(operation, child, None), name="exec control")
+            outputs = (
+                streams.create_task(_drain(ours[1], stdout, lambda: False), name="exec stdout"),
+                streams.create_task(_drain(ours[2], stderr, lambda: False), name="exec stderr"),
+            )
+            status = await child.wait()
+            await asyncio.gather(*outputs)
+            feed.cancel()
+            control.cancel()
+    await _say_end(stdout, stderr)
+    return {"return": status}
+
+
+def _close_quietly(fd: int) -> None:
+    with contextlib.suppress(OSError):  # stdin's end was closed when the client's stream ended
+        os.close(fd)
+
+
+async def _feed(source: Socket, fd: int) -> None:
+    """Copy binary frames to the fd until the stream ends, then close it."""
+    try:
+        while isinstance(frame := await source.receive(), bytes):
+            if not await _write_all(fd, frame):
+                break
+    finally:
+        os.close(fd)
+
+
+async def _write_all(fd: int, data: bytes) -> bool:
+    """False once nobody reads the other end any more."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:
+            await _wait_writable(fd)
+        except (BrokenPipeError, OSError):
+            return False
+    return True
+
+
+async def _wait_writable(fd: int) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_writer(fd, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_writer(fd)
+
+
+async def _drain(fd: int, target: Socket, is_over: Callable[[], bool]) -> None:
+    """Copy what the fd gives to binary frames until it ends, or is empty once `is_over`."""
+    while True:
+        try:
+            data = os.read(fd, CHUNK)
+        except BlockingIOError:
+            if is_over():
+                return
+            await process.wait_readable(fd)
+            continue
+        except OSError:  # EIO: the last process on the terminal is gone (pty(7))
+            return
+        if not data:
+            return
+        await target.send(data)
+
+
+# --- terminal ----------------------------------------------------------------------------------
+
+
+async def _run_on_terminal(
+    host: Host, started: Started, command: Command, request: ExecRequest, operation: Operation
+) -> dict[str, Any]:
+    (terminal,) = await _connected(operation, "0")
+    master, slave = os.openpty()
+    os.set_blocking(master, False)
+    with contextlib.ExitStack() as fds:
+        fds.callback(os.close, master)
+        try:
+            set_size(master, request.width, request.height)
+            child = await host.runtime.execute(started, command, (slave, slave, slave))
+        finally:
+            os.close(slave)
+        over = False
+        async with asyncio.TaskGroup() as streams:
+            feed = streams.create_task(_type(terminal, master), name="exec input")
+            control = streams.create_task(_control(operation, child, master), name="exec control")
+            output = streams.create_task(_drain(master, terminal, lambda: over), name="exec output")
+            status = await child.wait()
+            over = True
+            await _drain_rest(output)
+            feed.cancel()
+            control.cancel()
+    await _say_end(terminal)
+    return {"return": status}
+
+
+async def _drain_rest(output: asyncio.Task[None]) -> None:
+    """Let the terminal's output end; a background process that holds it open does not hold us."""
+    await asyncio.wait([output], timeout=DRAIN_S)
+    output.cancel()
+
+
+DRAIN_S = 1.0
+
+
+async def _type(source: Socket, master: int) -> None:
+    while isinstance(frame := await source.receive(), bytes):
+        if not await _write_all(master, frame):
+            return
+
+
+def set_size(fd: int, width: int, height: int) -> None:
+    """Set the size of a terminal in characters; sizes that make no sense are ignored."""
+    if 0 < width < 65536 and 0 < height < 65536:
+        fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+
+# --- control -----------------------------------------------------------------------------------
+
+
+async def _control(operation: Operation, child: Process, terminal: int | None) -> None:
+    """Obey resize and signal messages; a client that vanishes takes its command with it."""
+    socket = await operation.sockets["control"]
+    while (frame := await socket.receive()) is not None:
+        if isinstance(frame, str) and len(frame) <= CONTROL_FRAME_BYTES:
+            _obey(frame, child, terminal)
+    if socket.broken:
+        child.signal(signal.SIGKILL)
+
+
+def _obey(frame: str, child: Process, terminal: int | None) -> None:
+    try:
+        message = json.loads(frame)
+        kind = message["command"]
+        if kind == "window-resize" and terminal is not None:
+            set_size(terminal, int(message["args"]["width"]), int(message["args"]["height"]))
+            child.resized()
+        elif kind == "signal" and 0 < int(message["signal"]) < signal.NSIG:
+            child.signal(int(message["signal"]))
+    except (ValueError, KeyError, TypeError):
+        log.debug("exec: ignoring control message %r", frame)
+
+
+async def _connected(operation: Operation, *names: str) -> list[Socket]:
+    return list(await asyncio.gather(*(operation.sockets[name] for name in names)))
+
+
+async def _say_end(*sockets: Socket) -> None:
+    for socket in sockets:
+        await socket.send("")
+        await socket.close()

@@ -1,0 +1,282 @@
+"""Containers as things that run: start, stop, restart, freeze; and who notices that they ended.
+
+The kernel is the truth for what runs. `host.running` mirrors it: filled when a container starts
+and, after a restart of the daemon, from the monitors that are alive; emptied by the event of a
+monitor's end. Each running container has one task that waits for that event.
+"""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec.structs import replace
+
+from wardian.core import containers, templates
+from wardian.core.containers import Expanded, resources, url, volume
+from wardian.core.host import Host
+from wardian.core.operations import Operation
+from wardian.core.undo import Undo
+from wardian.errors import HostFailed, InvalidInput, WardianError
+from wardian.model import devices, expand, keys, limits, units
+from wardian.model.container import Container
+from wardian.model.idmap import IdMap
+from wardian.model.requests import StateChange
+from wardian.model.units import is_true
+from wardian.ports import DevicePlan, Started, StartPlan
+
+log = logging.getLogger(__name__)
+
+KILLED_WITHIN_S = 60.0
+"""How long the kernel may take to take a killed container apart before we say so."""
+
+
+class Watcher:
+    """Owns the tasks that wait for containers to end, and the one that hears of reboots."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._stopped: dict[str, asyncio.Event] = {}
+        self._reboots: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Find what runs already and follow it."""
+        for started in await self._host.runtime.find_all():
+            if await self._host.records.containers.find(started.name) is not None:
+                await self.follow(started)
+        self._reboots = asyncio.create_task(self._follow_reboots(), name="follow reboots")
+
+    async def close(self) -> None:
+        """Stop following; the containers go on."""
+        tasks = [*self._tasks.values(), *([self._reboots] if self._reboots else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for name in list(self._host.running):
+            self._host.addresses.forget(name)
+
+    async def follow(self, started: Started) -> None:
+        """Note that a container runs, until it ends."""
+        self._host.running[started.name] = started
+        if self._host.runtime.is_frozen(started):
+            self._host.frozen.add(started.name)
+        self._stopped[started.name] = asyncio.Event()
+        await self._watch_addresses(started)
+        name = f"wait for the end of {started.name}"
+        self._tasks[started.name] = asyncio.create_task(self._wait(started), name=name)
+
+    async def wait_stopped(self, name: str) -> None:
+        """Return once the container has ended and that is recorded; at once if it does not run."""
+        if name in self._stopped:
+            await self._stopped[name].wait()
+
+    async def _watch_addresses(self, started: Started) -> None:
+        try:
+            await self._host.addresses.watch(started.name, started.init_pid)
+        except (OSError, HostFailed) as error:
+            log.warning('cannot follow the addresses of container "%s": %s', started.name, error)
+
+    async def _wait(self, started: Started) -> None:
+        await self._host.runtime.wait_stopped(started)
+        self._host.running.pop(started.name, None)
+        self._host.frozen.discard(started.name)
+        self._host.addresses.forget(started.name)
+        try:
+            await _record_stopped(self._host, started.name)
+        except WardianError as error:
+            log.error('container "%s": cannot record that it stopped: %s', started.name, error)
+        finally:
+            self._tasks.pop(started.name, None)
+            self._stopped.pop(started.name).set()
+
+    async def _follow_reboots(self) -> None:
+        while True:
+            started = await self._host.runtime.next_reboot()
+            if started.name in self._host.running:
+                log.info('container "%s" rebooted', started.name)
+                self._host.running[started.name] = started
+                await self._watch_addresses(started)
+                self._host.events.lifecycle("container-restarted", url(started.name))
+
+
+async def _record_stopped(host: Host, name: str) -> None:
+    container = await host.records.containers.find(name)
+    if container is None:
+        return
+    host.events.lifecycle("container-stopped", url(name))
+    if container.ephemeral and name not in host.kept_ephemeral:
+        await containers.remove(host, container)
+    elif not host.going_down:
+
+        def stopped(now: Container) -> Container:
+            return replace(now, config={**now.config, "volatile.last_state.power": "STOPPED"})
+
+        await host.records.containers.change(name, stopped)
+
+
+# --- requests ----------------------------------------------------------------------------------
+
+
+async def change_state(host: Host, name: str, request: StateChange) -> Operation:
+    """Begin the action of PUT /1.0/containers/NAME/state."""
+    actions = {"start": start, "stop": stop, "restart": restart, "freeze": freeze, "unfreeze": unfreeze}
+    action = actions.get(request.action)
+    if action is None:
+        raise InvalidInput(f"unknown action {request.action}")
+    if request.stateful:
+        raise InvalidInput('field "stateful" is not available in this version')
+    await containers.get(host, name)
+
+    async def work(_: Operation) -> None:
+        if request.action == "stop" and _is_forced(request):
+            await force_stop(host, name)
+            return
+        async with host.operations.lock(name, request.action):
+            await action(host, name, request)
+
+    labels = {"stop": "Stopping", "freeze": "Freezing", "unfreeze": "Unfreezing", "start": "Starting"}
+    description = f"{labels.get(request.action, 'Restarting')} container"
+    return host.operations.start(description, work, resources=resources(name))
+
+
+def _is_forced(request: StateChange) -> bool:
+    return request.force or request.timeout == 0
+
+
+def _running(host: Host, name: str) -> Started:
+    try:
+        return host.running[name]
+    except KeyError:
+        raise InvalidInput("The container is already stopped") from None
+
+
+async def stop(host: Host, name: str, request: StateChange) -> None:
+    """Ask init to halt and wait until it has; after the timeout the container goes on."""
+    started = _running(host, name)
+    if name in host.frozen:
+        await _thaw(host, started)
+    host.runtime.request_halt(started)
+    timeout_s = request.timeout if request.timeout >= 0 else None
+    try:
+        await asyncio.wait_for(host.watcher.wait_stopped(name), timeout_s)
+    except TimeoutError:
+        raise HostFailed(
+            f'container "{name}" did not stop within {timeout_s} s; give it more time, or use --force'
+        ) from None
+
+
+async def force_stop(host: Host, name: str) -> None:
+    """Kill the container, taking over from a clean stop that is under way."""
+    started = _running(host, name)
+    host.runtime.kill(started)
+    if name in host.frozen:  # a frozen process dies only once thawed (cgroup v1 freezer)
+        await _thaw(host, started)
+    try:
+        await asyncio.wait_for(host.watcher.wait_stopped(name), KILLED_WITHIN_S)
+    except TimeoutError:
+        raise HostFailed(
+            f'container "{name}" was killed but the kernel has not finished with it; '
+            "a process may hang on a device or network file system"
+        ) from None
+
+
+async def restart(host: Host, name: str, request: StateChange) -> None:
+    """Stop and start; an ephemeral container survives it."""
+    if name not in host.running:
+        raise InvalidInput("The container isn't running")
+    if name in host.frozen and not _is_forced(request):
+        raise InvalidInput("container is not running")
+    host.kept_ephemeral.add(name)
+    try:
+        await (force_stop(host, name) if _is_forced(request) else stop(host, name, request))
+        await start(host, name, request)
+    finally:
+        host.kept_ephemeral.discard(name)
+
+
+async def freeze(host: Host, name: str, request: StateChange) -> None:
+    """Stop all processes of the container where they are."""
+    if name not in host.running:
+        raise InvalidInput("The container isn't running")
+    if name in host.frozen:
+        raise InvalidInput("The container is already frozen")
+    await host.runtime.freeze(host.running[name])
+    host.frozen.add(name)
+    host.events.lifecycle("container-paused", url(name))
+
+
+async def unfreeze(host: Host, name: str, request: StateChange) -> None:
+    """Let them go on."""
+    if name not in host.running:
+        raise InvalidInput("The container isn't running")
+    if name not in host.frozen:
+        raise InvalidInput("The container is already running")
+    await _thaw(host, host.running[name])
+    host.events.lifecycle("container-resumed", url(name))
+
+
+async def _thaw(host: Host, started: Started) -> None:
+    await host.runtime.unfreeze(started)
+    host.frozen.discard(started.name)
+
+
+# --- start -------------------------------------------------------------------------------------
+
+
+async def start(host: Host, name: str, request: StateChange | None = None) -> None:
+    """Start a stopped container; the caller holds its lock. On failure it is as it was."""
+    if name in host.running:
+        raise InvalidInput("The container is already running")
+    container = await containers.get(host, name)
+    merged = await containers.check(host, container)
+    wanted = await containers.wanted_idmap(host, name, merged)
+    container = containers.with_volatile(container, merged, wanted)
+    merged = await containers.expanded(host, container)
+    plan = _plan(host, container, merged, wanted)
+    await host.runtime.load_modules(units.split_list(merged.config.get("linux.kernel_modules", "")))
+    async with Undo() as undo:
+        await templates.apply(host, container, merged)
+        config = {k: v for k, v in container.config.items() if k != "volatile.apply_template"}
+        config["volatile.last_state.power"] = "RUNNING"
+        used = replace(container, config=config, last_used_at=datetime.now(UTC))
+        await host.records.containers.replace(used)
+        undo.on_failure(host.records.containers.replace, container)
+        started = await host.runtime.start(plan)
+        undo.keep()
+    await host.watcher.follow(started)
+    host.events.lifecycle("container-started", url(name))
+
+
+def _plan(host: Host, container: Container, merged: Expanded, wanted: IdMap) -> StartPlan:
+    config = merged.config
+    storage = host.storage.get(container.pool)
+    _, root = expand.root_device(merged.devices)
+    return StartPlan(
+        name=container.name,
+        architecture=container.architecture,
+        rootfs=storage.path(volume(container.name)) / "rootfs",
+        idmap=wanted,
+        read_only=is_true(root.get("readonly", "")),
+        nesting=is_true(config.get("security.nesting", "")),
+        environment={k.removeprefix("environment."): v for k, v in keys.under(config, "environment.")},
+        settings=limits.cgroup_settings(
+            config, cgroup=host.runtime.cgroups, memory_total=host.machine.memory_total, cpus=host.machine.cpus
+        ),
+        devices=_device_plans(host, container, merged),
+        raw=config.get("raw.lxc", ""),
+    )
+
+
+def _device_plans(host: Host, container: Container, merged: Expanded) -> tuple[DevicePlan, ...]:
+    plans = []
+    for name, options in devices.sorted_devices(merged.devices):
+        if options["type"] == "nic":
+            options = {**_volatile_of(container, name), **{k: v for k, v in options.items() if v}}
+        plans.append(host.devices[options["type"]].plan(name, options))
+    return tuple(plans)
+
+
+def _volatile_of(container: Container, device: str) -> dict[str, Any]:
+    prefix = f"volatile.{device}."
+    return {k.removeprefix(prefix): v for k, v in container.config.items() if k.startswith(prefix)}

@@ -1,0 +1,105 @@
+"""Assembles a Host: the only place that names concrete drivers."""
+
+import asyncio
+import logging
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from wardian.core.events import Events
+from wardian.core.host import Host, Machine
+from wardian.core.lifecycle import Watcher
+from wardian.core.operations import Operations
+from wardian.drivers import devices
+from wardian.drivers.bridge import Bridges
+from wardian.drivers.rootfs import ConfinedRootfs
+from wardian.drivers.runtime.lxc import Lxc
+from wardian.drivers.storage import Drivers
+from wardian.linux import process
+from wardian.linux.netwatch import NetWatch
+from wardian.model import architectures, idmap
+from wardian.ports import Paths
+from wardian.store.records import Records
+from wardian.store.sqlite import SqliteStore
+
+log = logging.getLogger(__name__)
+
+
+def make_folders(paths: Paths) -> None:
+    """The folders of a daemon with the modes of spec/behaviour.md section 1."""
+    for folder, mode in (
+        (paths.root, 0o711),
+        (paths.containers, 0o711),
+        (paths.pools, 0o711),
+        (paths.images, 0o700),
+        (paths.disks, 0o700),
+        (paths.networks, 0o711),
+        (paths.security, 0o700),
+        (paths.logs, 0o700),
+        (paths.cache, 0o700),
+    ):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(mode)
+
+
+async def build(paths: Paths, *, stop: Callable[[], None], log_level: str) -> Host:
+    """Everything that the use cases need, not yet started. HostFailed if the store cannot be opened."""
+    events = Events()
+    store, version = await asyncio.gather(SqliteStore.open(paths.database), liblxc_version())
+    host = Host(
+        paths=paths,
+        records=Records(store),
+        events=events,
+        operations=Operations(events),
+        runtime=Lxc(paths, version, log_level=log_level),
+        storage=Drivers(paths),
+        bridge=Bridges(paths),
+        rootfs=ConfinedRootfs(),
+        addresses=NetWatch(),
+        devices=devices.drivers(),
+        idmap=_default_idmap(),
+        machine=_machine(),
+        stop=stop,
+    )
+    host.watcher = Watcher(host)
+    if host.idmap is None:
+        log.warning(
+            "LXD doesn't have a uid/gid allocation. In this mode, only privileged containers are supported."
+        )
+    return host
+
+
+async def liblxc_version() -> str:
+    """The version of the installed liblxc programs; HostFailed if they are missing."""
+    return (await process.check("run lxc-start", ["lxc-start", "--version"])).decode().strip()
+
+
+def _machine() -> Machine:
+    name = platform.uname()
+    return Machine(
+        architectures=architectures.native(name.machine),
+        kernel=name.system,
+        kernel_version=name.release,
+        memory_total=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        cpus=tuple(sorted(os.sched_getaffinity(0))),
+    )
+
+
+def _default_idmap() -> idmap.IdMap | None:
+    has_tools = all(shutil.which(tool) for tool in ("newuidmap", "newgidmap"))
+    return idmap.default_map(
+        subuid=_text("/etc/subuid") if has_tools else None,
+        subgid=_text("/etc/subgid") if has_tools else None,
+        uid_map=_text("/proc/self/uid_map") or "",
+        gid_map=_text("/proc/self/gid_map") or "",
+        owners=("root", "0"),
+    )
+
+
+def _text(path: str) -> str | None:
+    try:
+        return Path(path).read_text()
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,84 @@
+"""Talking to a daemon from the `lxd` command itself: waitready, shutdown, activateifneeded."""
+
+import contextlib
+import http.client
+import json
+import socket
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from wardian.core.autostart import wants_start
+from wardian.ports import Paths
+
+RETRY_S = 0.05
+"""Pause between tries to reach a daemon that has not made its socket yet."""
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout_s: float | None) -> None:
+        super().__init__("lxd", timeout=timeout_s)
+        self._path = str(path)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def request(paths: Paths, verb: str, path: str, *, timeout_s: float | None = None) -> dict[str, Any]:
+    """The envelope of the answer. OSError if there is no daemon or it does not answer in time."""
+    connection = _UnixConnection(paths.socket, timeout_s)
+    with contextlib.closing(connection):
+        connection.request(verb, path)
+        answer: dict[str, Any] = json.loads(connection.getresponse().read())
+        return answer
+
+
+def wait_ready(paths: Paths, timeout_s: float) -> bool:
+    """Whether the daemon finished its start-up within the time."""
+    deadline = time.monotonic() + timeout_s
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            answer = request(paths, "GET", "/internal/ready", timeout_s=left)
+            return bool(answer.get("status_code") == 200)
+        except (OSError, http.client.HTTPException):
+            time.sleep(min(RETRY_S, left))
+    return False
+
+
+def shut_down(paths: Paths, timeout_s: float) -> bool:
+    """Stop all containers and the daemon; whether it was gone within the time."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as witness:
+        witness.connect(str(paths.socket))  # closed by the kernel when the daemon ends
+        with contextlib.suppress(http.client.HTTPException, ConnectionError):
+            request(paths, "PUT", "/internal/shutdown", timeout_s=timeout_s)
+        witness.settimeout(timeout_s)
+        try:
+            return witness.recv(1) == b""
+        except TimeoutError:
+            return False
+        except ConnectionError:
+            return True
+
+
+def activation_reason(paths: Paths) -> str:
+    """Why a socket-activated daemon has to run now, from its database alone; "" if it need not."""
+    if not paths.database.exists():
+        return ""
+    with contextlib.closing(sqlite3.connect(f"file:{paths.database}?mode=ro", uri=True)) as connection:
+        rows = dict(connection.execute("SELECT key, value FROM documents").fetchall())
+    documents = {key: json.loads(value) for key, value in rows.items()}
+    if documents.get("server/config", {}).get("core.https_address"):
+        return "Daemon has core.https_address set, activating..."
+    profiles = {v["name"]: v.get("config", {}) for k, v in documents.items() if k.startswith("profiles/")}
+    for key, container in documents.items():
+        if not key.startswith("containers/"):
+            continue
+        merged: dict[str, str] = {}
+        for profile in container.get("profiles", []):
+            merged |= profiles.get(profile, {})
+        if wants_start(merged | container.get("config", {})):
+            return "Daemon has auto-started containers, activating..."
+    return ""

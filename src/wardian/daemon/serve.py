@@ -1,0 +1,180 @@
+"""The daemon's life: start, find what runs, answer requests, go down. Containers never notice."""
+
+import asyncio
+import contextlib
+import fcntl
+import grp
+import logging
+import os
+import signal
+import socket
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from aiohttp import web
+
+from wardian.api.app import make_app
+from wardian.core import autostart, containers, images, networks, pools, profiles
+from wardian.core.events import EventLogHandler
+from wardian.core.host import Host
+from wardian.daemon.build import build, make_folders
+from wardian.errors import HostFailed, WardianError
+from wardian.linux import process
+from wardian.ports import Paths
+
+log = logging.getLogger(__name__)
+
+SOCKET_PATH_BYTES = 107
+"""unix(7): what fits in sockaddr_un with its final NUL."""
+
+GOING_DOWN_S = 2.0
+"""How long requests that are being answered may take once the daemon is told to stop."""
+
+
+class Daemon:
+    """One `lxd` process."""
+
+    def __init__(self, paths: Paths, *, group: str, log_level: str) -> None:
+        self._paths = paths
+        self._group = group
+        self._log_level = log_level
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until told to stop. HostFailed if another daemon holds the folder."""
+        make_folders(self._paths)
+        with self._exclusively():
+            host = await build(self._paths, stop=self._stop.set, log_level=self._log_level)
+            handler = EventLogHandler(host.events, asyncio.get_running_loop())
+            logging.getLogger("wardian").addHandler(handler)
+            self._handle_signals(host)
+            try:
+                async with self._running(host), self._serving(host):
+                    start_up = asyncio.create_task(_start_up(host), name="start-up")
+                    log.info("daemon is up at %s", self._paths.socket)
+                    await self._stop.wait()
+                    await _cancelled(start_up)
+                    host.events.close()
+            finally:
+                logging.getLogger("wardian").removeHandler(handler)
+                await host.records.close()
+
+    @contextlib.contextmanager
+    def _exclusively(self):  # type: ignore[no-untyped-def]
+        fd = os.open(self._paths.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise HostFailed("LXD is already running") from None
+            yield
+        finally:
+            os.close(fd)
+
+    @contextlib.asynccontextmanager
+    async def _running(self, host: Host) -> AsyncIterator[None]:
+        """Follow what runs, before the first request is answered."""
+        runtime, watcher = host.runtime, host.watcher
+        runtime.open()
+        await watcher.open()
+        try:
+            yield
+        finally:
+            await host.operations.close()
+            await watcher.close()
+            runtime.close()
+
+    @contextlib.asynccontextmanager
+    async def _serving(self, host: Host) -> AsyncIterator[None]:
+        runner = web.AppRunner(make_app(host), access_log=None, shutdown_timeout=GOING_DOWN_S)
+        await runner.setup()
+        listener = inherited_socket() or listen(self._paths.socket, self._group)
+        try:
+            await web.SockSite(runner, listener).start()
+            yield
+        finally:
+            await runner.cleanup()
+
+    def _handle_signals(self, host: Host) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
+            loop.add_signal_handler(number, self._stop.set)
+
+        async def stop_all(_: object) -> None:
+            await autostart.stop_all(host)
+            self._stop.set()
+
+        loop.add_signal_handler(signal.SIGPWR, lambda: host.operations.start("Shutting down", stop_all))
+
+
+async def _start_up(host: Host) -> None:
+    """Make the host match the records, then let changes of state through and start what is due."""
+    for step in (profiles.ensure_builtin, pools.open_all, containers.sweep, images.sweep, networks.open_all):
+        try:
+            await step(host)
+        except WardianError as error:
+            log.error("start-up: %s", error)
+    host.ready.set()
+    notify_systemd("READY=1")
+    await autostart.start_all(host)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def inherited_socket() -> socket.socket | None:
+    """The socket that systemd made for us (sd_listen_fds(3)), or None."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS", "0") == "0":
+        return None
+    listener = socket.socket(fileno=3)
+    listener.setblocking(False)
+    return listener
+
+
+def listen(path: Path, group: str) -> socket.socket:
+    """The daemon's own socket: mode 0660, owner root, group as asked for (unknown: HostFailed)."""
+    if len(os.fsencode(path)) > SOCKET_PATH_BYTES:
+        raise HostFailed(
+            f'the path of the socket "{path}" is longer than {SOCKET_PATH_BYTES} bytes; use a shorter LXD_DIR'
+        )
+    try:
+        gid = grp.getgrnam(group).gr_gid if group else os.getgid()
+    except KeyError:
+        raise HostFailed(f'group "{group}" does not exist; create it with `groupadd --system {group}`') from None
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISSOCK(path.lstat().st_mode):
+            path.unlink()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(mask)
+    os.chown(path, 0, gid)
+    path.chmod(0o660)
+    listener.listen(1024)
+    listener.setblocking(False)
+    return listener
+
+
+def notify_systemd(message: str) -> None:
+    """Tell systemd, if it started us and waits for it (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        try:
+            sender.connect("\0" + address[1:] if address[0] == "@" else address)
+            sender.send(message.encode())
+        except OSError as error:
+            log.warning("cannot notify systemd: %s", error)
+
+
+def serve(paths: Paths, *, group: str, log_level: str) -> None:
+    """Run a daemon to its end in this process."""
+    process.use_pidfds()
+    asyncio.run(Daemon(paths, group=group, log_level=log_level).run())
