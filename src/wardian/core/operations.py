@@ -81,7 +81,6 @@ class Operation:
         self.sockets: dict[str, asyncio.Future[Socket]] = {}
         """Websocket operations: name of the stream -> its socket, once connected."""
         self._secrets: dict[str, str] = {}
-        self._done_with_sockets = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -96,14 +95,16 @@ class Operation:
             self._secrets[secrets.token_hex(32)] = name
         return {name: secret for secret, name in self._secrets.items()}
 
+    def check_secret(self, secret: str) -> str:
+        """The name of the free stream whose secret this is; Forbidden if there is none."""
+        for known, name in self._secrets.items():
+            if secrets.compare_digest(known.encode(), secret.encode()) and not self.sockets[name].done():
+                return name
+        raise Forbidden()
+
     async def connect(self, secret: str, socket: Socket) -> None:
         """Attach the socket whose secret this is, and hold it until the work is done with it."""
-        for known, name in self._secrets.items():
-            if secrets.compare_digest(known, secret) and not self.sockets[name].done():
-                self.sockets[name].set_result(socket)
-                break
-        else:
-            raise Forbidden()
+        self.sockets[self.check_secret(secret)].set_result(socket)
         await self.finished.wait()
 
     def update(self, metadata: Mapping[str, Any], *, merge: bool = True) -> None:

@@ -1,0 +1,150 @@
+"""Routes of containers, their state, logs and commands (spec/rest-api.md sections 7-9, 11)."""
+
+import re
+
+from aiohttp import web
+
+from wardian.api import replies
+from wardian.api.routes import Request, Route
+from wardian.core import containers, exec, lifecycle, state
+from wardian.core.host import Host
+from wardian.core.operations import Operation
+from wardian.errors import InvalidInput, NotFound
+from wardian.model import names
+from wardian.model.requests import ContainerCreate, ContainerUpdate, ExecRequest, StateChange
+
+LOG_FILE = re.compile(r"(lxc|console)\.log(\.old|\.1)?|lxc\.conf|(migration|snapshot)_[\w.:+-]+\.log")
+KEPT_LOGS = ("lxc.log", "lxc.conf")
+
+
+async def list_containers(host: Host, request: Request) -> web.Response:
+    """URLs, objects (recursion=1) or full objects (recursion=2, `fields` limits the parts)."""
+    if request.recursion == 0:
+        return replies.sync([f"{request.prefix}/{c.name}" for c in await containers.every(host)])
+    asked = frozenset(request.query.get("fields", "").split(",")) - {""}
+    if unknown := asked - state.FIELDS:
+        raise InvalidInput(f'argument "fields": unknown part "{sorted(unknown)[0]}"')
+    return replies.sync(await state.listing(host, request.recursion, asked or state.FIELDS))
+
+
+async def create(host: Host, request: Request) -> web.Response:
+    """Begin to create a container."""
+    return replies.operation(await containers.create(host, await request.decode(ContainerCreate)))
+
+
+async def get(host: Host, request: Request) -> web.Response:
+    """The container's object; with recursion=1 the full one."""
+    container = await containers.get(host, request.path["name"])
+    merged = await containers.expanded(host, container)
+    shown = state.render(host, container, merged)
+    if request.recursion:
+        shown |= await state.extras(host, container, merged)
+    return replies.sync(shown, etag=replies.etag_of(containers.writable(container)))
+
+
+async def put(host: Host, request: Request) -> web.Response:
+    """Begin to replace the configuration."""
+    return replies.operation(await _update(host, request, await request.decode(ContainerUpdate)))
+
+
+async def patch(host: Host, request: Request) -> web.Response:
+    """Change some of the configuration, at once."""
+    container = await containers.get(host, request.path["name"])
+    request.require_match(containers.writable(container))
+    change = containers.patched(container, await request.decode(ContainerUpdate))
+    await containers.update(host, container.name, change)
+    return replies.empty()
+
+
+async def _update(host: Host, request: Request, change: ContainerUpdate) -> Operation:
+    container = await containers.get(host, request.path["name"])
+    request.require_match(containers.writable(container))
+
+    async def work(_: Operation) -> None:
+        await containers.update(host, container.name, change)
+
+    return host.operations.start(
+        "Updating container", work, resources=containers.resources(container.name)
+    )
+
+
+async def delete(host: Host, request: Request) -> web.Response:
+    """Begin to delete a stopped container."""
+    return replies.operation(await containers.delete(host, request.path["name"]))
+
+
+async def get_state(host: Host, request: Request) -> web.Response:
+    """What the container does and uses now."""
+    container = await containers.get(host, request.path["name"])
+    return replies.sync(await state.state(host, container, await containers.expanded(host, container)))
+
+
+async def put_state(host: Host, request: Request) -> web.Response:
+    """Begin to start, stop, restart, freeze or unfreeze it."""
+    change = await request.decode(StateChange)
+    return replies.operation(await lifecycle.change_state(host, request.path["name"], change))
+
+
+async def execute(host: Host, request: Request) -> web.Response:
+    """Begin to run a command in it."""
+    return replies.operation(await exec.execute(host, request.path["name"], await request.decode(ExecRequest)))
+
+
+async def list_snapshots(host: Host, request: Request) -> web.Response:
+    """No container has snapshots yet."""
+    await containers.get(host, request.path["name"])
+    return replies.sync([])
+
+
+async def list_logs(host: Host, request: Request) -> web.Response:
+    """URLs of the log files; also of a container that is gone or could not be created."""
+    name = request.path["name"]
+    names.check_container(name)
+    try:
+        found = sorted(path.name for path in host.runtime.log_folder(name).iterdir())
+    except FileNotFoundError:
+        raise NotFound(f'container "{name}" has no logs') from None
+    return replies.sync([f"{request.prefix}/{name}/logs/{f}" for f in found if LOG_FILE.fullmatch(f)])
+
+
+async def get_log(host: Host, request: Request) -> web.StreamResponse:
+    """A log file as it is."""
+    name, file = _log_of(request)
+    path = host.runtime.log_folder(name) / file
+    if not path.is_file():
+        raise NotFound(f'container "{name}" has no log file "{file}"')
+    return replies.file(path)
+
+
+async def delete_log(host: Host, request: Request) -> web.Response:
+    """Remove a log file that is not in use."""
+    name, file = _log_of(request)
+    if file in KEPT_LOGS:
+        raise InvalidInput("lxc.log and lxc.conf may not be deleted")
+    (host.runtime.log_folder(name) / file).unlink(missing_ok=True)
+    return replies.empty()
+
+
+def _log_of(request: Request) -> tuple[str, str]:
+    name, file = request.path["name"], request.path["file"]
+    names.check_container(name)
+    if not LOG_FILE.fullmatch(file):
+        raise InvalidInput(f"log file name {file} not valid")
+    return name, file
+
+
+ROUTES = [
+    Route("GET", "/1.0/containers", list_containers),
+    Route("POST", "/1.0/containers", create, waits=True),
+    Route("GET", "/1.0/containers/{name}", get),
+    Route("PUT", "/1.0/containers/{name}", put, waits=True),
+    Route("PATCH", "/1.0/containers/{name}", patch, waits=True),
+    Route("DELETE", "/1.0/containers/{name}", delete, waits=True),
+    Route("GET", "/1.0/containers/{name}/state", get_state),
+    Route("PUT", "/1.0/containers/{name}/state", put_state, waits=True),
+    Route("POST", "/1.0/containers/{name}/exec", execute),
+    Route("GET", "/1.0/containers/{name}/snapshots", list_snapshots),
+    Route("GET", "/1.0/containers/{name}/logs", list_logs),
+    Route("GET", "/1.0/containers/{name}/logs/{file}", get_log),
+    Route("DELETE", "/1.0/containers/{name}/logs/{file}", delete_log),
+]

@@ -1,0 +1,42 @@
+"""The events websocket (spec/rest-api.md section 18)."""
+
+import asyncio
+
+import msgspec
+from aiohttp import web
+
+from wardian.api.routes import Request, Route
+from wardian.api.sockets import WebSocket
+from wardian.core import events
+from wardian.core.host import Host
+from wardian.errors import InvalidInput
+
+
+async def listen(host: Host, request: Request) -> web.StreamResponse:
+    """One text frame per event of the asked types, until either side goes."""
+    types = [kind for kind in request.query.get("type", "").split(",") if kind] or list(events.TYPES)
+    for kind in types:
+        if kind not in events.TYPES:
+            raise InvalidInput(f'argument "type": "{kind}" is not one of {", ".join(events.TYPES)}')
+    listener = host.events.subscribe(types)
+    try:
+        socket = await WebSocket.accept(request.raw)
+
+        async def notice_the_end() -> None:
+            while await socket.receive() is not None:
+                pass
+            host.events.unsubscribe(listener)
+
+        reader = asyncio.create_task(notice_the_end(), name="events reader")
+        try:
+            async for event in listener:
+                await socket.send(msgspec.json.encode(event).decode())
+        finally:
+            reader.cancel()
+        await socket.close()
+    finally:
+        host.events.unsubscribe(listener)
+    return socket.response
+
+
+ROUTES = [Route("GET", "/1.0/events", listen)]

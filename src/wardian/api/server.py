@@ -1,0 +1,73 @@
+"""Routes of the server itself, and those that only the `lxd` command uses."""
+
+import asyncio
+
+import msgspec
+from aiohttp import web
+
+from wardian.api import replies
+from wardian.api.routes import Request, Route
+from wardian.core import autostart, server
+from wardian.core.host import Host
+from wardian.core.operations import Operation
+
+
+class ServerUpdate(msgspec.Struct, forbid_unknown_fields=True):
+    """PUT and PATCH /1.0."""
+
+    config: dict[str, str | None]
+
+
+async def versions(host: Host, request: Request) -> web.Response:
+    """The versions of the API."""
+    return replies.sync(["/1.0"])
+
+
+async def get(host: Host, request: Request) -> web.Response:
+    """The server; guests get the short form."""
+    if not request.trusted:
+        return replies.sync(server.guest_view(trusted=False))
+    etag = replies.etag_of(await server.writable(host))
+    return replies.sync(await server.view(host), etag=etag)
+
+
+async def put(host: Host, request: Request) -> web.Response:
+    """Replace the configuration."""
+    request.require_match(await server.writable(host))
+    await server.update(host, (await request.decode(ServerUpdate)).config, merge=False)
+    return replies.empty()
+
+
+async def patch(host: Host, request: Request) -> web.Response:
+    """Change some keys."""
+    request.require_match(await server.writable(host))
+    await server.update(host, (await request.decode(ServerUpdate)).config, merge=True)
+    return replies.empty()
+
+
+async def ready(host: Host, request: Request) -> web.Response:
+    """Answered once start-up is complete."""
+    await host.ready.wait()
+    return replies.empty()
+
+
+async def shutdown(host: Host, request: Request) -> web.Response:
+    """Stop all containers, then the daemon; answered when the containers have stopped."""
+
+    async def work(_: Operation) -> None:
+        await autostart.stop_all(host)
+
+    operation = host.operations.start("Shutting down", work)
+    await operation.finished.wait()
+    asyncio.get_running_loop().call_soon(host.stop)
+    return replies.empty()
+
+
+ROUTES = [
+    Route("GET", "/", versions, guest=True),
+    Route("GET", "/1.0", get, guest=True),
+    Route("PUT", "/1.0", put),
+    Route("PATCH", "/1.0", patch),
+    Route("GET", "/internal/ready", ready),
+    Route("PUT", "/internal/shutdown", shutdown),
+]

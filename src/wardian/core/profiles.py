@@ -1,0 +1,153 @@
+"""Profiles: configuration that containers share (spec/configuration.md section 8)."""
+
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from wardian.core import containers
+from wardian.core.host import Host
+from wardian.errors import InvalidInput, NotFound, WardianError
+from wardian.model import devices, keys, names
+from wardian.model.container import Config, Container, Devices, Profile
+
+DEFAULT = Profile(name="default", description="Default LXD profile")
+DOCKER = Profile(
+    name="docker",
+    description="Profile supporting docker in containers",
+    config={"security.nesting": "true", "linux.kernel_modules": "overlay, nf_nat"},
+    devices={
+        "aadisable": {
+            "type": "disk",
+            "path": "/sys/module/apparmor/parameters/enabled",
+            "source": "/dev/null",
+        }
+    },
+)
+
+
+class ProfileWrite(Struct, forbid_unknown_fields=True):
+    """The body of POST, PUT and PATCH. None: left out."""
+
+    name: str | None = None
+    description: str | None = None
+    config: dict[str, str | None] | None = None
+    devices: dict[str, dict[str, str] | None] | None = None
+    used_by: list[str] | None = None
+
+
+async def ensure_builtin(host: Host) -> None:
+    """Make the profiles that every server has: `default` at the very first start, `docker` at each."""
+    is_fresh = not await host.records.profiles.all()
+    for profile in (DEFAULT, DOCKER) if is_fresh else (DOCKER,):
+        if await host.records.profiles.find(profile.name) is None:
+            await host.records.profiles.insert(profile)
+
+
+def url(name: str) -> str:
+    """The address of a profile in the API."""
+    return f"/1.0/profiles/{name}"
+
+
+async def users(host: Host, name: str) -> list[Container]:
+    """The containers that have the profile."""
+    return [c for c in await host.records.containers.all() if name in c.profiles]
+
+
+async def render(host: Host, profile: Profile) -> dict[str, Any]:
+    """The object of the API."""
+    return writable(profile) | {
+        "name": profile.name,
+        "used_by": [containers.url(c.name) for c in await users(host, profile.name)],
+    }
+
+
+def writable(profile: Profile) -> dict[str, Any]:
+    """The part that PUT replaces; the ETag is made from it."""
+    return {"config": profile.config, "description": profile.description, "devices": profile.devices}
+
+
+def _set(values: dict[str, str | None]) -> Config:
+    return {key: value for key, value in values.items() if value}
+
+
+def _present(found: dict[str, dict[str, str] | None]) -> Devices:
+    return {name: device for name, device in found.items() if device is not None}
+
+
+def _check(profile: Profile) -> None:
+    keys.check_config(profile.config, where="profile")
+    devices.check(profile.devices, expanded=False)
+
+
+async def create(host: Host, request: ProfileWrite) -> Profile:
+    """Add a profile."""
+    name = request.name or ""
+    if not name:
+        raise InvalidInput("No name provided")
+    names.check_profile(name)
+    if await host.records.profiles.find(name) is not None:
+        raise InvalidInput("The profile already exists")
+    profile = Profile(
+        name=name,
+        description=request.description or "",
+        config=_set(request.config or {}),
+        devices=_present(request.devices or {}),
+    )
+    _check(profile)
+    await host.records.profiles.insert(profile)
+    host.events.lifecycle("profile-created", url(name))
+    return profile
+
+
+async def update(host: Host, name: str, request: ProfileWrite, *, merge: bool) -> None:
+    """Replace (or with `merge` change) a profile, if all its containers stay valid with it."""
+    before = await host.records.profiles.get(name)
+    config, found = dict(request.config or {}), dict(request.devices or {})
+    description = request.description
+    if merge:
+        config = {**before.config, **config}
+        found = {**before.devices, **found}
+        description = before.description if description is None else description
+    after = Profile(
+        name=name, description=description or "", config=_set(config), devices=_present(found)
+    )
+    _check(after)
+    await host.records.profiles.replace(after)
+    try:
+        for container in await users(host, name):
+            await containers.check(host, container)
+    except WardianError as error:
+        await host.records.profiles.replace(before)
+        raise InvalidInput(f'profile "{name}" would break container "{container.name}": {error}') from error
+    await containers.profile_changed(host, name)
+    host.events.lifecycle("profile-updated", url(name))
+
+
+async def rename(host: Host, name: str, new: str) -> None:
+    """Give the profile another name; its containers follow, all at once."""
+    names.check_profile(new)
+    if name == DEFAULT.name:
+        raise InvalidInput('profile "default" cannot be renamed')
+    profile = await host.records.profiles.get(name)
+    batch = host.records.batch()
+    batch.insert(host.records.profiles, replace(profile, name=new))
+    batch.delete(host.records.profiles, name, revision=await host.records.profiles.revision(name))
+    for container in await users(host, name):
+        listed = [new if known == name else known for known in container.profiles]
+        revision = await host.records.containers.revision(container.name)
+        batch.replace(host.records.containers, replace(container, profiles=listed), revision=revision)
+    await batch.commit()
+    host.events.lifecycle("profile-renamed", url(new), old_name=name)
+
+
+async def delete(host: Host, name: str) -> None:
+    """Remove a profile that no container has."""
+    if await host.records.profiles.find(name) is None:
+        raise NotFound(f'profile "{name}" not found')
+    if name == DEFAULT.name:
+        raise InvalidInput('profile "default" cannot be deleted; new containers get it')
+    if await users(host, name):
+        raise InvalidInput("Profile is currently in use")
+    await host.records.profiles.delete(name)
+    host.events.lifecycle("profile-deleted", url(name))
