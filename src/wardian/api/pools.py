@@ -1,0 +1,51 @@
+"""Routes of storage pools."""
+
+from aiohttp import web
+
+from wardian.api import replies
+from wardian.api.routes import Request, Route
+from wardian.core import pools
+from wardian.core.host import Host
+from wardian.core.pools import PoolWrite
+
+
+async def list_pools(host: Host, request: Request) -> web.Response:
+    """URLs, or objects with recursion=1."""
+    found = await host.records.pools.all()
+    if request.recursion:
+        return replies.sync([await pools.render(host, pool) for pool in found])
+    return replies.sync([pools.url(pool.name) for pool in found])
+
+
+async def create(host: Host, request: Request) -> web.Response:
+    """Make a pool."""
+    made = await pools.create(host, await request.decode(PoolWrite))
+    return replies.created(pools.url(made.name))
+
+
+async def get(host: Host, request: Request) -> web.Response:
+    """One pool."""
+    pool = await host.records.pools.get(request.path["name"])
+    return replies.sync(await pools.render(host, pool))
+
+
+async def resources(host: Host, request: Request) -> web.Response:
+    """How full it is."""
+    pool = await host.records.pools.get(request.path["name"])
+    space = await host.storage.get(pool.name).space()
+    return replies.sync({"space": {"used": space.used, "total": space.total}})
+
+
+async def delete(host: Host, request: Request) -> web.Response:
+    """Remove an unused pool."""
+    await pools.delete(host, request.path["name"])
+    return replies.empty()
+
+
+ROUTES = [
+    Route("GET", "/1.0/storage-pools", list_pools),
+    Route("POST", "/1.0/storage-pools", create, waits=True),
+    Route("GET", "/1.0/storage-pools/{name}", get),
+    Route("GET", "/1.0/storage-pools/{name}/resources", resources),
+    Route("DELETE", "/1.0/storage-pools/{name}", delete, waits=True),
+]

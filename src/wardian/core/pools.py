@@ -1,0 +1,123 @@
+"""Storage pools: made, opened at start-up, listed, deleted."""
+
+import logging
+from typing import Any
+
+from msgspec import Struct
+
+from wardian.core.host import Host
+from wardian.core.undo import Undo
+from wardian.errors import AlreadyExists, InvalidInput, WardianError
+from wardian.model import names
+from wardian.model.container import Pool
+
+log = logging.getLogger(__name__)
+
+DEFAULT = "default"
+
+
+class PoolWrite(Struct, forbid_unknown_fields=True):
+    """The body of POST, PUT and PATCH."""
+
+    name: str = ""
+    driver: str = ""
+    description: str | None = None
+    config: dict[str, str] | None = None
+    used_by: list[str] | None = None
+    status: str | None = None
+    locations: list[str] | None = None
+
+
+def url(name: str) -> str:
+    """The address of a pool in the API."""
+    return f"/1.0/storage-pools/{name}"
+
+
+async def default_name(host: Host) -> str:
+    """The pool of containers whose root disk names none: `default`, else the first there is."""
+    pools = await host.records.pools.all()
+    if not pools or any(pool.name == DEFAULT for pool in pools):
+        return DEFAULT
+    return pools[0].name
+
+
+async def ensure_default(host: Host) -> None:
+    """Make a pool if there is none: plain folders, so that a daemon works before any set-up."""
+    if not await host.records.pools.all():
+        log.warning('no storage pool yet: making "%s" of plain folders; `lxd init` offers better', DEFAULT)
+        await create(host, PoolWrite(name=DEFAULT, driver="dir"))
+
+
+async def open_all(host: Host) -> None:
+    """Make every pool usable, and rid it of what interrupted calls left behind."""
+    for pool in await host.records.pools.all():
+        try:
+            storage = host.storage.make(pool)
+            await storage.open()
+            await storage.sweep()
+        except WardianError as error:
+            log.error('storage pool "%s" cannot be used: %s', pool.name, error)
+
+
+async def create(host: Host, request: PoolWrite) -> Pool:
+    """Make a pool; all or nothing."""
+    names.check_pool(request.name)
+    if await host.records.pools.find(request.name) is not None:
+        raise AlreadyExists(f'storage pool "{request.name}" already exists')
+    if request.driver not in host.storage.kinds():
+        known = ", ".join(host.storage.kinds())
+        raise InvalidInput(f'storage driver "{request.driver}" is not available on this host (there is: {known})')
+    pool = Pool(
+        name=request.name,
+        driver=request.driver,
+        description=request.description or "",
+        config={key: value for key, value in (request.config or {}).items() if value},
+    )
+    async with Undo() as undo:
+        storage = host.storage.make(pool)
+        undo.on_failure(host.storage.drop, pool.name)
+        await storage.create_pool()
+        undo.on_failure(storage.delete_pool)
+        await host.records.pools.insert(pool)
+        undo.keep()
+    host.events.lifecycle("storage-pool-created", url(pool.name))
+    return pool
+
+
+async def used_by(host: Host, name: str) -> list[str]:
+    """URLs of what is in the pool."""
+    found = [f"/1.0/containers/{c.name}" for c in await host.records.containers.all() if c.pool == name]
+    for volume in await host.storage.get(name).volumes():
+        if volume.kind == "image":
+            found.append(f"/1.0/images/{volume.name}")
+    for profile in await host.records.profiles.all():
+        if any(device.get("pool") == name for device in profile.devices.values()):
+            found.append(f"/1.0/profiles/{profile.name}")
+    return found
+
+
+async def render(host: Host, pool: Pool) -> dict[str, Any]:
+    """The object of the API."""
+    return {
+        "name": pool.name,
+        "driver": pool.driver,
+        "description": pool.description,
+        "config": pool.config,
+        "status": "Created",
+        "used_by": await used_by(host, pool.name),
+    }
+
+
+async def delete(host: Host, name: str) -> None:
+    """Remove a pool that no container and no profile needs; image volumes in it go with it."""
+    await host.records.pools.get(name)
+    users = [user for user in await used_by(host, name) if "/images/" not in user]
+    if users:
+        raise InvalidInput(f'storage pool "{name}" is in use by {", ".join(users)}')
+    storage = host.storage.get(name)
+    for volume in await storage.volumes():
+        await storage.delete(volume)
+    await storage.delete_pool()
+    await host.records.pools.delete(name)
+    host.storage.drop(name)
+    host.events.lifecycle("storage-pool-deleted", url(name))

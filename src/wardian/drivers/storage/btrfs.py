@@ -1,0 +1,287 @@
+"""Storage driver `btrfs`: each volume a subvolume, copies are clones that take milliseconds.
+
+The pool is a loop file of ours, a block device, or a folder on a btrfs that exists.
+"""
+
+import asyncio
+import os
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wardian.drivers.storage import folders, tree
+from wardian.errors import HostFailed, InvalidInput
+from wardian.linux import btrfs, mounts, process
+from wardian.ports import Space, Traits, Volume
+
+MOUNT_OPTIONS = "user_subvol_rm_allowed,discard=async"
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[int]:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+class BtrfsStorage:
+    """A pool on btrfs, used at `root`.
+
+    image: loop file that we make (size_bytes), device: block device that we format; neither:
+    `root` is on a btrfs already.
+    """
+
+    driver = "btrfs"
+    traits = Traits(clones=True, quotas=True, usage=True)
+
+    def __init__(
+        self, name: str, root: Path, *, image: Path | None = None, size_bytes: int = 0, device: str = ""
+    ) -> None:
+        self.name = name
+        self.version = platform.release()
+        self._folders = folders.Folders(root)
+        self._image = image
+        self._size_bytes = size_bytes
+        self._device = device
+
+    # --- the pool ------------------------------------------------------------------------------
+
+    async def create_pool(self) -> None:
+        """See ports.Storage."""
+        root = self._folders.root
+        existed = root.exists()
+        made_image = False
+        try:
+            if self._image is not None:
+                self._make_image(self._image)
+                made_image = True
+            if source := self._source():
+                what = f'make storage pool "{self.name}"'
+                await process.check(what, ["mkfs.btrfs", "-q", "-L", self.name, "--", source])
+            root.mkdir(mode=0o711, parents=True, exist_ok=True)
+            await self.open()
+        except BaseException as error:
+            await self.close()
+            if made_image and self._image is not None:
+                self._image.unlink(missing_ok=True)
+            if not existed and root.exists():
+                root.rmdir()
+            if isinstance(error, OSError):
+                raise folders.failed("make the pool", self.name, error) from error
+            raise
+
+    def _make_image(self, image: Path) -> None:
+        fd = os.open(image, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.ftruncate(fd, self._size_bytes)
+        finally:
+            os.close(fd)
+
+    def _source(self) -> str:
+        return str(self._image) if self._image else self._device
+
+    async def delete_pool(self) -> None:
+        """See ports.Storage."""
+        if self._folders.volumes():
+            raise InvalidInput(f'storage pool "{self.name}" still holds volumes; delete them first')
+        if self._source():
+            await self.close()
+            if self._image is not None:
+                self._image.unlink(missing_ok=True)
+            self._folders.root.rmdir()
+            return
+        for folder, _ in folders.KINDS.values():
+            await tree.remove(self._folders.root / folder)
+
+    async def open(self) -> None:
+        """See ports.Storage."""
+        root = self._folders.root
+        if self._source() and mounts.mount_at(root) is None:
+            options = MOUNT_OPTIONS + (",loop" if self._image else "")
+            what = f'mount storage pool "{self.name}"'
+            await process.check(what, ["mount", "-t", "btrfs", "-o", options, "--", self._source(), str(root)])
+        if mounts.magic_of(root) != btrfs.MAGIC:
+            raise InvalidInput(f'"{root}" of storage pool "{self.name}" is not on btrfs')
+        try:
+            root.chmod(0o711)
+            self._folders.make()
+        except OSError as error:
+            raise folders.failed("open the pool", self.name, error) from error
+
+    async def close(self) -> None:
+        """See ports.Storage."""
+        if self._source() and mounts.mount_at(self._folders.root) is not None:
+            argv = ["umount", "--", str(self._folders.root)]
+            await process.check(f'unmount storage pool "{self.name}"', argv)
+
+    # --- volumes -------------------------------------------------------------------------------
+
+    def path(self, volume: Volume) -> Path:
+        """See ports.Storage."""
+        return self._folders.path(volume)
+
+    async def volumes(self) -> list[Volume]:
+        """See ports.Storage."""
+        return self._folders.volumes()
+
+    async def create(self, volume: Volume) -> None:
+        """See ports.Storage."""
+        await self._do(f'create volume "{volume.name}"', lambda: self._create(volume))
+
+    def _create(self, volume: Volume) -> None:
+        place = self._folders.free(volume)
+        with _folder(place.parent) as parent:
+            made = folders.temporary(place)
+            btrfs.create_subvolume(parent, made.name)
+            made.chmod(0o711)
+            folders.settle(made, place)
+
+    async def copy(self, source: Volume, target: Volume) -> None:
+        """See ports.Storage."""
+        await self._do(f'copy volume "{source.name}"', lambda: self._clone(source, target))
+
+    async def snapshot(self, source: Volume, target: Volume) -> None:
+        """See ports.Storage."""
+        what = f'snapshot volume "{source.name}"'
+        await self._do(what, lambda: self._clone(source, target, read_only=True))
+
+    def _clone(self, source: Volume, target: Volume, *, read_only: bool = False) -> None:
+        origin, place = self._folders.existing(source), self._folders.free(target)
+        made = folders.temporary(place)
+        self._clone_tree(origin, made)
+        if read_only:
+            with _folder(made) as fd:
+                btrfs.set_read_only(fd, True)
+        folders.settle(made, place)
+
+    def _clone_tree(self, origin: Path, made: Path) -> None:
+        """Clone a subvolume with what is nested in it (a snapshot has empty folders in their place)."""
+        with _folder(origin) as fd, _folder(made.parent) as parent:
+            btrfs.snapshot(fd, parent, made.name)
+        for nested in nested_subvolumes(origin):
+            place = made / nested.relative_to(origin)
+            place.rmdir()
+            self._clone_tree_one(nested, place)
+
+    def _clone_tree_one(self, origin: Path, made: Path) -> None:
+        with _folder(origin) as fd, _folder(made.parent) as parent:
+            btrfs.snapshot(fd, parent, made.name)
+
+    async def restore(self, snapshot: Volume, target: Volume) -> None:
+        """See ports.Storage."""
+        await self._do(f'restore volume "{target.name}"', lambda: self._restore(snapshot, target))
+
+    def _restore(self, snapshot: Volume, target: Volume) -> None:
+        origin, place = self._folders.existing(snapshot), self._folders.existing(target)
+        made = folders.temporary(place)
+        self._clone_tree(origin, made)
+        folders.syscalls.renameat2(made, place, folders.syscalls.RENAME_EXCHANGE)
+        self._remove(made)
+
+    async def rename(self, volume: Volume, new: Volume) -> None:
+        """See ports.Storage."""
+        what = f'rename volume "{volume.name}"'
+        await self._do(what, lambda: folders.settle(self._folders.existing(volume), self._folders.free(new)))
+
+    async def delete(self, volume: Volume) -> None:
+        """See ports.Storage."""
+        await self._do(f'delete volume "{volume.name}"', lambda: self._delete(volume))
+
+    def _delete(self, volume: Volume) -> None:
+        place = self._folders.path(volume)
+        if not place.is_dir():
+            return
+        doomed = folders.temporary(place)
+        os.rename(place, doomed)
+        self._remove(doomed)
+
+    def _remove(self, top: Path) -> None:
+        """Remove a subvolume, deepest nested one first."""
+        with _folder(top) as fd:
+            btrfs.set_read_only(fd, False)
+        try:
+            self._destroy(top)
+        except OSError as error:
+            if error.errno != 39:  # ENOTEMPTY: others are nested in it
+                raise
+            for nested in reversed(nested_subvolumes(top)):
+                self._destroy(nested)
+            self._destroy(top)
+
+    def _destroy(self, path: Path) -> None:
+        with _folder(path.parent) as parent:
+            btrfs.delete_subvolume(parent, path.name)
+
+    async def sweep(self) -> None:
+        """See ports.Storage."""
+        for path in self._folders.remains():
+            if btrfs.is_subvolume(path):
+                await self._do("sweep", lambda path=path: self._remove(path))  # type: ignore[misc]
+            else:
+                await tree.remove(path)
+
+    # --- sizes ---------------------------------------------------------------------------------
+
+    async def usage(self, volume: Volume) -> int | None:
+        """See ports.Storage. Known only for volumes with a quota: accounting costs others nothing."""
+        group = await self._group(volume)
+        root = str(self._folders.root)
+        completed = await process.run(["btrfs", "qgroup", "show", "--raw", "-f", "--", root])
+        if completed.status:
+            return None
+        for line in completed.stdout.decode().splitlines():
+            fields = line.split()
+            if fields and fields[0] == group:
+                return int(fields[1])
+        return None
+
+    async def set_quota(self, volume: Volume, size_bytes: int | None) -> None:
+        """See ports.Storage."""
+        path = str(self._folders.existing(volume))
+        what = f'set the quota of volume "{volume.name}"'
+        await process.check(what, ["btrfs", "quota", "enable", "--", str(self._folders.root)])
+        bound = "none" if size_bytes is None else str(size_bytes)
+        await process.check(what, ["btrfs", "qgroup", "limit", "--", bound, path])
+
+    async def _group(self, volume: Volume) -> str:
+        with _folder(self._folders.existing(volume)) as fd:
+            return f"0/{btrfs.subvolume_id(fd)}"
+
+    async def space(self) -> Space:
+        """See ports.Storage."""
+        return Space(*tree.space(self._folders.root))
+
+    async def _do(self, what: str, work: Callable[[], None]) -> None:
+        try:
+            await asyncio.to_thread(work)
+        except OSError as error:
+            raise folders.failed(what, self.name, error) from error
+
+
+def nested_subvolumes(top: Path) -> list[Path]:
+    """Subvolumes inside the tree, outer ones first. Links are not followed, other mounts not entered."""
+    found = []
+    device = top.lstat().st_dev
+    for folder, names, _ in os.walk(top, followlinks=False):
+        kept = []
+        for name in names:
+            path = Path(folder, name)
+            if path.is_symlink():
+                continue
+            if btrfs.is_subvolume(path) and path.lstat().st_dev != device:
+                found.append(path)
+            kept.append(name)
+        names[:] = kept
+    return found
+
+
+async def is_available() -> bool:
+    """Whether this host can make btrfs pools."""
+    try:
+        supported = "btrfs" in Path("/proc/filesystems").read_text()
+        return supported and (await process.run(["mkfs.btrfs", "--version"])).status == 0
+    except HostFailed:
+        return False

@@ -1,0 +1,122 @@
+"""Storage driver `dir`: plain folders on any file system; copies are whole (shared where it can)."""
+
+import os
+import platform
+from pathlib import Path
+
+from wardian.drivers.storage import folders, tree
+from wardian.errors import InvalidInput
+from wardian.ports import Space, Traits, Volume
+
+
+class DirStorage:
+    """A pool of plain folders at `root`."""
+
+    driver = "dir"
+    traits = Traits(clones=False, quotas=False, usage=False)
+
+    def __init__(self, name: str, root: Path) -> None:
+        self.name = name
+        self.version = platform.release()
+        self._folders = folders.Folders(root)
+
+    async def create_pool(self) -> None:
+        """See ports.Storage."""
+        root = self._folders.root
+        try:
+            root.mkdir(mode=0o711, parents=True, exist_ok=True)
+            if any(root.iterdir()):
+                raise InvalidInput(f'"{root}" is not empty; name an empty folder as the source of the pool')
+            self._folders.make()
+        except OSError as error:
+            raise folders.failed("make the pool", self.name, error) from error
+
+    async def delete_pool(self) -> None:
+        """See ports.Storage."""
+        if self._folders.volumes():
+            raise InvalidInput(f'storage pool "{self.name}" still holds volumes; delete them first')
+        for folder, _ in folders.KINDS.values():
+            await tree.remove(self._folders.root / folder)
+
+    async def open(self) -> None:
+        """See ports.Storage."""
+        self._folders.make()
+
+    async def close(self) -> None:
+        """See ports.Storage."""
+
+    def path(self, volume: Volume) -> Path:
+        """See ports.Storage."""
+        return self._folders.path(volume)
+
+    async def volumes(self) -> list[Volume]:
+        """See ports.Storage."""
+        return self._folders.volumes()
+
+    async def create(self, volume: Volume) -> None:
+        """See ports.Storage."""
+        place = self._folders.free(volume)
+        try:
+            made = folders.temporary(place)
+            made.mkdir(mode=0o711)
+            made.chmod(0o711)
+            folders.settle(made, place)
+        except OSError as error:
+            raise folders.failed(f'create volume "{volume.name}"', self.name, error) from error
+
+    async def copy(self, source: Volume, target: Volume) -> None:
+        """See ports.Storage."""
+        origin, place = self._folders.existing(source), self._folders.free(target)
+        made = folders.temporary(place)
+        try:
+            await tree.copy(origin, made, self.name)
+            folders.settle(made, place)
+        except BaseException:
+            await tree.remove(made)
+            raise
+
+    async def snapshot(self, source: Volume, target: Volume) -> None:
+        """See ports.Storage."""
+        await self.copy(source, target)
+
+    async def restore(self, snapshot: Volume, target: Volume) -> None:
+        """See ports.Storage."""
+        origin, place = self._folders.existing(snapshot), self._folders.existing(target)
+        made = folders.temporary(place)
+        try:
+            await tree.copy(origin, made, self.name)
+            folders.syscalls.renameat2(made, place, folders.syscalls.RENAME_EXCHANGE)
+        finally:
+            await tree.remove(made)
+
+    async def rename(self, volume: Volume, new: Volume) -> None:
+        """See ports.Storage."""
+        folders.settle(self._folders.existing(volume), self._folders.free(new))
+
+    async def delete(self, volume: Volume) -> None:
+        """See ports.Storage."""
+        place = self._folders.path(volume)
+        doomed = folders.temporary(place)
+        try:
+            os.rename(place, doomed)
+        except FileNotFoundError:
+            return
+        await tree.remove(doomed)
+
+    async def sweep(self) -> None:
+        """See ports.Storage."""
+        for path in self._folders.remains():
+            await tree.remove(path)
+
+    async def usage(self, volume: Volume) -> int | None:
+        """See ports.Storage."""
+        return None
+
+    async def set_quota(self, volume: Volume, size_bytes: int | None) -> None:
+        """See ports.Storage."""
+        if size_bytes is not None:
+            raise InvalidInput("The directory container backend doesn't support quotas.")
+
+    async def space(self) -> Space:
+        """See ports.Storage."""
+        return Space(*tree.space(self._folders.root))

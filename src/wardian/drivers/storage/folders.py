@@ -1,0 +1,97 @@
+"""Where volumes are in a pool, and the names of things in the making or on their way out.
+
+    POOL/containers/NAME   POOL/images/FINGERPRINT   POOL/snapshots/CONTAINER/SNAPSHOT
+
+A volume is made under a temporary name beside its place and renamed into it as the last step; it is
+renamed out of its place as the first step of its removal. So a name without the mark is whole.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+from wardian.errors import AlreadyExists, HostFailed, NotFound, OutOfSpace, WardianError
+from wardian.linux import syscalls
+from wardian.ports import Volume, VolumeKind
+
+KINDS: dict[VolumeKind, tuple[str, int]] = {
+    "container": ("containers", 0o711),
+    "image": ("images", 0o700),
+    "snapshot": ("snapshots", 0o700),
+}
+MARK = ".tmp-"
+NO_SPACE = (28, 122)
+"""ENOSPC, EDQUOT."""
+
+
+class Folders:
+    """The layout of one pool below `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def make(self) -> None:
+        """The folders for each kind of volume; idempotent."""
+        for name, mode in KINDS.values():
+            folder = self.root / name
+            folder.mkdir(exist_ok=True)
+            folder.chmod(mode)
+
+    def path(self, volume: Volume) -> Path:
+        """The place of a volume."""
+        parts = volume.name.split("/")
+        wanted = 2 if volume.kind == "snapshot" else 1
+        if len(parts) != wanted or any(p in ("", ".", "..") or p.startswith(MARK) for p in parts):
+            raise NotFound(f'"{volume.name}" is not the name of a volume')
+        return self.root.joinpath(KINDS[volume.kind][0], *parts)
+
+    def existing(self, volume: Volume) -> Path:
+        """The place of a volume that exists; NotFound otherwise."""
+        path = self.path(volume)
+        if not path.is_dir():
+            raise NotFound(f'{volume.kind} volume "{volume.name}" does not exist in {self.root}')
+        return path
+
+    def free(self, volume: Volume) -> Path:
+        """The place of a volume that does not exist, its parent made; AlreadyExists otherwise."""
+        path = self.path(volume)
+        if os.path.lexists(path):
+            raise AlreadyExists(f'{volume.kind} volume "{volume.name}" already exists')
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        return path
+
+    def volumes(self) -> list[Volume]:
+        """All whole volumes, sorted."""
+        found = []
+        for kind, (folder, _) in KINDS.items():
+            pattern = "*/*" if kind == "snapshot" else "*"
+            for path in (self.root / folder).glob(pattern):
+                if not any(part.startswith(MARK) for part in path.parts[-2:]):
+                    found.append(Volume(kind, str(path.relative_to(self.root / folder))))
+        return sorted(found)
+
+    def remains(self) -> list[Path]:
+        """What interrupted calls left behind."""
+        return [path for folder, _ in KINDS.values() for path in (self.root / folder).rglob(f"{MARK}*")]
+
+
+def temporary(path: Path) -> Path:
+    """A fresh marked name beside the path."""
+    return path.with_name(f"{MARK}{secrets.token_hex(8)}")
+
+
+def settle(made: Path, place: Path) -> None:
+    """Rename what was made into its place; AlreadyExists if somebody was quicker."""
+    try:
+        syscalls.renameat2(made, place, syscalls.RENAME_NOREPLACE)
+    except FileExistsError:
+        raise AlreadyExists(f'volume "{place.name}" already exists') from None
+
+
+def failed(what: str, pool: str, error: OSError) -> WardianError:
+    """The kernel's refusal as an error that names the pool."""
+    if error.errno in NO_SPACE:
+        return OutOfSpace(
+            f'cannot {what}: storage pool "{pool}" is full; delete containers or images, or enlarge it'
+        )
+    return HostFailed(f'cannot {what} in storage pool "{pool}": {error.strerror} ({error.filename or "?"})')

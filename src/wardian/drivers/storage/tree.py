@@ -1,0 +1,44 @@
+"""Copying and removing trees of files that are not trusted."""
+
+import asyncio
+import errno
+import os
+import shutil
+from pathlib import Path
+
+from wardian.errors import HostFailed, OutOfSpace
+from wardian.linux import mounts, process
+
+
+async def copy(source: Path, target: Path, pool: str) -> None:
+    """Copy a tree with owners, modes, times, links, holes and attributes; blocks are shared if they can be.
+
+    `cp` works by descriptor and follows no link. The caller removes the target on failure.
+    """
+    argv = ["cp", "-a", "--reflink=auto", "--sparse=auto", "-T", "--", str(source), str(target)]
+    completed = await process.run(argv)
+    if completed.status:
+        if b"No space left" in completed.stderr or b"Disk quota" in completed.stderr:
+            raise OutOfSpace(f'cannot copy "{source.name}": storage pool "{pool}" is full; delete something')
+        raise process.ProgramFailed(f'copy "{source.name}" in storage pool "{pool}"', completed)
+
+
+async def remove(path: Path) -> None:
+    """Remove a tree without following links; HostFailed naming the mount that is in the way."""
+    try:
+        await asyncio.to_thread(shutil.rmtree, path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno == errno.EBUSY and (busy := mounts.mounts_below(path)):
+            raise HostFailed(
+                f'cannot delete "{path}": {busy[-1].kind} is mounted at "{busy[-1].path}"; unmount it'
+            ) from error
+        raise HostFailed(f'cannot delete "{path}": {error.strerror} ({error.filename})') from error
+
+
+def space(path: Path) -> tuple[int, int]:
+    """(used, total) bytes of the file system."""
+    found = os.statvfs(path)
+    total = found.f_blocks * found.f_frsize
+    return total - found.f_bfree * found.f_frsize, total

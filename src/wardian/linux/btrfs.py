@@ -1,0 +1,67 @@
+"""btrfs by ioctl: subvolumes, snapshots, their ids (btrfs(5), include/uapi/linux/btrfs.h).
+
+Each call blocks; drivers run them in a thread. Folders are given by fd, entries by name.
+"""
+
+import fcntl
+import os
+import struct
+from pathlib import Path
+
+MAGIC = 0x9123683E
+FIRST_INODE = 256
+"""The inode number of every subvolume's top folder."""
+
+_SUBVOL_CREATE_V2 = 0x50009418
+_SNAP_CREATE_V2 = 0x50009417
+_SNAP_DESTROY = 0x5000940F
+_SUBVOL_SETFLAGS = 0x4008941A
+_INO_LOOKUP = 0xD0009412
+_RDONLY = 1 << 1
+_NAME_BYTES = 4039
+_PATH_BYTES = 4087
+
+
+def _volume_args_v2(fd: int, flags: int, name: str) -> bytes:
+    """struct btrfs_ioctl_vol_args_v2: fd, transid, flags, 4 unused words, name."""
+    encoded = os.fsencode(name)
+    if len(encoded) > _NAME_BYTES:
+        raise OSError(36, os.strerror(36), name)
+    return struct.pack("=qQQ32s4040s", fd, 0, flags, b"", encoded)
+
+
+def create_subvolume(parent_fd: int, name: str) -> None:
+    """An empty subvolume `name` in the folder."""
+    fcntl.ioctl(parent_fd, _SUBVOL_CREATE_V2, _volume_args_v2(0, 0, name))
+
+
+def snapshot(source_fd: int, parent_fd: int, name: str, *, read_only: bool = False) -> None:
+    """A snapshot of the subvolume as `name` in the folder. Nested subvolumes are empty folders in it."""
+    fcntl.ioctl(parent_fd, _SNAP_CREATE_V2, _volume_args_v2(source_fd, _RDONLY if read_only else 0, name))
+
+
+def delete_subvolume(parent_fd: int, name: str) -> None:
+    """Remove the subvolume; the kernel frees its blocks later. ENOTEMPTY if others are nested in it."""
+    fcntl.ioctl(parent_fd, _SNAP_DESTROY, struct.pack("=q4088s", 0, os.fsencode(name)))
+
+
+def set_read_only(subvolume_fd: int, read_only: bool) -> None:
+    """Make the subvolume read-only or writable."""
+    fcntl.ioctl(subvolume_fd, _SUBVOL_SETFLAGS, struct.pack("=Q", _RDONLY if read_only else 0))
+
+
+def subvolume_id(fd: int) -> int:
+    """The id of the subvolume that holds the open file."""
+    # struct btrfs_ioctl_ino_lookup_args: treeid (0: that of fd; filled in), objectid, name.
+    buffer = bytearray(struct.pack("=QQ4080s", 0, FIRST_INODE, b""))
+    fcntl.ioctl(fd, _INO_LOOKUP, buffer)
+    id: int = struct.unpack_from("=Q", buffer)[0]
+    return id
+
+
+def is_subvolume(path: Path) -> bool:
+    """Whether a folder on btrfs is the top of a subvolume."""
+    try:
+        return path.lstat().st_ino == FIRST_INODE
+    except FileNotFoundError:
+        return False

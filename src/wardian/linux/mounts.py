@@ -1,0 +1,55 @@
+"""What is mounted where, and on which kind of file system (proc(5), statfs(2))."""
+
+import ctypes
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class MountPoint:
+    """One line of /proc/self/mountinfo."""
+
+    path: str
+    kind: str
+    source: str
+
+
+def parse_mountinfo(text: str) -> list[MountPoint]:
+    """The mounts, oldest first."""
+    found = []
+    for line in text.splitlines():
+        fields = line.split(" ")
+        separator = fields.index("-")
+        kind, source = fields[separator + 1 : separator + 3]
+        found.append(MountPoint(_unescape(fields[4]), kind, _unescape(source)))
+    return found
+
+
+def _unescape(text: str) -> str:
+    for escaped, plain in ((r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", "\\")):
+        text = text.replace(escaped, plain)
+    return text
+
+
+def mount_at(path: Path) -> MountPoint | None:
+    """What is mounted exactly there (the topmost), or None."""
+    mounts = parse_mountinfo(Path("/proc/self/mountinfo").read_text())
+    return next((m for m in reversed(mounts) if m.path == str(path)), None)
+
+
+def mounts_below(path: Path) -> list[MountPoint]:
+    """What is mounted at or below the path, deepest last."""
+    mounts = parse_mountinfo(Path("/proc/self/mountinfo").read_text())
+    return [m for m in mounts if m.path == str(path) or m.path.startswith(f"{path}/")]
+
+
+def magic_of(path: Path) -> int:
+    """The magic number of the file system that holds the path (statfs(2), f_type)."""
+    buffer = ctypes.create_string_buffer(256)
+    if _libc.statfs(os.fsencode(path), buffer) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(path))
+    return ctypes.c_long.from_buffer(buffer).value & 0xFFFFFFFF
