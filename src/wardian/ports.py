@@ -6,6 +6,7 @@ A driver turns OSError into errors.HostFailed (OutOfSpace for ENOSPC/EDQUOT) nam
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -232,6 +233,12 @@ class Lease:
 
 class Bridge(Protocol):
     """Managed bridges: link, addresses, DHCP, DNS and firewall of a `Network`."""
+
+    def choosing(self) -> AbstractAsyncContextManager[None]:
+        """Held from `choose` to the end of `up`, so that no two daemons choose the same."""
+
+    def is_taken(self, name: str) -> bool:
+        """Whether this host has an interface of that name."""
 
     async def choose(self, config: Mapping[str, str]) -> dict[str, str]:
         """The configuration with `auto` and absent subnets replaced by ones that are free on this host."""

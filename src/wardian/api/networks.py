@@ -1,0 +1,69 @@
+"""Routes of networks (spec/rest-api.md section 16; managed ones as in extension `network`)."""
+
+from aiohttp import web
+
+from wardian.api import replies
+from wardian.api.routes import Request, Route
+from wardian.core import networks
+from wardian.core.host import Host
+from wardian.core.networks import NetworkWrite
+
+
+async def list_networks(host: Host, request: Request) -> web.Response:
+    """URLs, or objects with recursion=1."""
+    names = await networks.names_of_all(host)
+    if request.recursion:
+        return replies.sync([await networks.render(host, name) for name in names])
+    return replies.sync([networks.url(name) for name in names])
+
+
+async def create(host: Host, request: Request) -> web.Response:
+    """Make a managed bridge."""
+    made = await networks.create(host, await request.decode(NetworkWrite))
+    return replies.created(networks.url(made.name))
+
+
+async def get(host: Host, request: Request) -> web.Response:
+    """One network, with what keeps its traffic from flowing as `warnings`."""
+    shown = await networks.render(host, request.path["name"], with_warnings=True)
+    etag = replies.etag_of({"config": shown["config"], "description": shown["description"]})
+    return replies.sync(shown, etag=etag)
+
+
+async def _change(host: Host, request: Request, *, merge: bool) -> web.Response:
+    found = await host.records.networks.get(request.path["name"])
+    request.require_match(networks.writable(found))
+    await networks.update(host, found.name, await request.decode(NetworkWrite), merge=merge)
+    return replies.empty()
+
+
+async def put(host: Host, request: Request) -> web.Response:
+    """Replace the configuration."""
+    return await _change(host, request, merge=False)
+
+
+async def patch(host: Host, request: Request) -> web.Response:
+    """Change some of it."""
+    return await _change(host, request, merge=True)
+
+
+async def delete(host: Host, request: Request) -> web.Response:
+    """Remove an unused managed bridge."""
+    await networks.delete(host, request.path["name"])
+    return replies.empty()
+
+
+async def leases(host: Host, request: Request) -> web.Response:
+    """Its DHCP leases."""
+    return replies.sync(await networks.leases(host, request.path["name"]))
+
+
+ROUTES = [
+    Route("GET", "/1.0/networks", list_networks),
+    Route("POST", "/1.0/networks", create, waits=True),
+    Route("GET", "/1.0/networks/{name}", get),
+    Route("PUT", "/1.0/networks/{name}", put, waits=True),
+    Route("PATCH", "/1.0/networks/{name}", patch, waits=True),
+    Route("DELETE", "/1.0/networks/{name}", delete, waits=True),
+    Route("GET", "/1.0/networks/{name}/leases", leases),
+]

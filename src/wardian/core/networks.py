@@ -1,0 +1,168 @@
+"""Networks: managed bridges, and the host's other interfaces as something to look at."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from wardian.core import containers
+from wardian.core.host import Host
+from wardian.core.undo import Undo
+from wardian.errors import AlreadyExists, InvalidInput, NotFound, WardianError
+from wardian.linux import netlink
+from wardian.model import network
+from wardian.model.container import Network
+
+log = logging.getLogger(__name__)
+
+SYSFS = Path("/sys/class/net")
+UNCHANGEABLE = ("ipv4.address", "ipv6.address")
+
+
+class NetworkWrite(Struct, forbid_unknown_fields=True):
+    """The body of POST, PUT and PATCH. None: left out."""
+
+    name: str = ""
+    type: str = "bridge"
+    description: str | None = None
+    config: dict[str, str | None] | None = None
+    managed: bool | None = None
+    used_by: list[str] | None = None
+    status: str | None = None
+    locations: list[str] | None = None
+    warnings: list[str] | None = None
+
+
+def url(name: str) -> str:
+    """The address of a network in the API."""
+    return f"/1.0/networks/{name}"
+
+
+async def open_all(host: Host) -> None:
+    """Make the host match the records; what runs already is adopted, containers never notice."""
+    for found in await host.records.networks.all():
+        try:
+            await host.bridge.up(found)
+        except WardianError as error:
+            log.error('network "%s" cannot be set up: %s', found.name, error)
+
+
+async def names_of_all(host: Host) -> list[str]:
+    """All interfaces of the host and all managed networks, sorted."""
+    managed = {found.name for found in await host.records.networks.all()}
+    return sorted(managed | {link.name for link in netlink.links()})
+
+
+async def render(host: Host, name: str, *, with_warnings: bool = False) -> dict[str, Any]:
+    """The object of the API; NotFound if neither managed nor an interface of the host."""
+    found = await host.records.networks.find(name)
+    if found is None and not (SYSFS / name).exists():
+        raise NotFound(f'network "{name}" not found')
+    shown: dict[str, Any] = {
+        "name": name,
+        "type": "bridge" if found else interface_type(name),
+        "description": found.description if found else "",
+        "config": found.config if found else {},
+        "managed": found is not None,
+        "status": "Created" if found else "",
+        "used_by": await used_by(host, name),
+    }
+    if with_warnings:
+        line = await host.bridge.problem(found) if found else ""
+        shown["warnings"] = [line] if line else []
+    return shown
+
+
+def interface_type(name: str) -> str:
+    """What kind of interface of the host it is (spec/rest-api.md section 16)."""
+    folder = SYSFS / name
+    if name == "lo":
+        return "loopback"
+    for marker, kind in (("bridge", "bridge"), ("bonding", "bond"), ("device", "physical")):
+        if (folder / marker).exists():
+            return kind
+    return "vlan" if Path("/proc/net/vlan", name).exists() else "unknown"
+
+
+async def used_by(host: Host, name: str) -> list[str]:
+    """URLs of the containers and profiles that have an interface on it."""
+
+    def uses(devices: Mapping[str, Mapping[str, str]]) -> bool:
+        return any(d.get("type") == "nic" and d.get("parent") == name for d in devices.values())
+
+    profiles = {p.name: p for p in await host.records.profiles.all()}
+    found = []
+    for container in await containers.every(host):
+        known = [profiles[p] for p in container.profiles if p in profiles]
+        if uses(containers.merged(container, known).devices):
+            found.append(containers.url(container.name))
+    return found + [f"/1.0/profiles/{p.name}" for p in profiles.values() if uses(p.devices)]
+
+
+async def create(host: Host, request: NetworkWrite) -> Network:
+    """Make a managed bridge; all or nothing."""
+    if request.type != "bridge":
+        raise InvalidInput(f'field "type": "{request.type}" is not supported (there is: bridge)')
+    config = {key: value for key, value in (request.config or {}).items() if value}
+    network.check(request.name, config)
+    if await host.records.networks.find(request.name) is not None:
+        raise AlreadyExists(f'network "{request.name}" already exists')
+    if host.bridge.is_taken(request.name):
+        raise InvalidInput(f'the host has an interface "{request.name}" already; choose another name')
+    async with host.bridge.choosing(), Undo() as undo:
+        chosen = await host.bridge.choose(config)
+        made = Network(name=request.name, description=request.description or "", config=chosen)
+        await host.records.networks.insert(made)
+        undo.on_failure(host.records.networks.delete, made.name)
+        undo.on_failure(host.bridge.down, made)
+        await host.bridge.up(made)
+        undo.keep()
+    host.events.lifecycle("network-created", url(made.name))
+    return made
+
+
+async def update(host: Host, name: str, request: NetworkWrite, *, merge: bool) -> None:
+    """Replace (or with `merge` change) the configuration and apply it at once."""
+    before = await host.records.networks.get(name)
+    wanted: dict[str, str | None] = {**(before.config if merge else {}), **(request.config or {})}
+    config = {key: value for key, value in wanted.items() if value}
+    for key in UNCHANGEABLE:
+        if not merge:
+            config.setdefault(key, before.config.get(key, "auto"))
+    network.check(name, config)
+    description = before.description if request.description is None and merge else request.description or ""
+    async with host.bridge.choosing(), Undo() as undo:
+        after = replace(before, description=description, config=await host.bridge.choose(config))
+        await host.records.networks.replace(after)
+        undo.on_failure(host.bridge.up, before)
+        undo.on_failure(host.records.networks.replace, before)
+        await host.bridge.up(after)
+        undo.keep()
+    host.events.lifecycle("network-updated", url(name))
+
+
+async def delete(host: Host, name: str) -> None:
+    """Remove a managed bridge that nothing uses."""
+    found = await host.records.networks.get(name)
+    if users := await used_by(host, name):
+        raise InvalidInput(f'network "{name}" is in use by {", ".join(users)}')
+    await host.bridge.down(found)
+    await host.records.networks.delete(name)
+    host.events.lifecycle("network-deleted", url(name))
+
+
+async def leases(host: Host, name: str) -> list[dict[str, str]]:
+    """DHCP leases of a managed bridge."""
+    found = await host.records.networks.get(name)
+    return [
+        {"hostname": lease.hostname, "hwaddr": lease.hwaddr, "address": lease.address, "type": "dynamic"}
+        for lease in await host.bridge.leases(found)
+    ]
+
+
+def writable(found: Network) -> dict[str, Any]:
+    """The part that PUT replaces; the ETag is made from it."""
+    return {"config": found.config, "description": found.description}

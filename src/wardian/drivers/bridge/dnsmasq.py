@@ -1,0 +1,114 @@
+"""DHCP and DNS of a managed bridge: one dnsmasq each, a process of its own that outlives the daemon."""
+
+import os
+import pwd
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+from wardian.errors import InvalidInput
+from wardian.linux import process
+from wardian.model import network
+from wardian.ports import Lease
+
+LEASE_TIME = "1h"
+USERS = ("dnsmasq", "nobody")
+
+
+def config_text(name: str, config: Mapping[str, str], folder: Path, user: str) -> str:
+    """The whole configuration file; no value can add a line."""
+    domain = network.get(config, "dns.domain")
+    lines = [
+        "no-resolv" if not os.path.exists("/etc/resolv.conf") else "resolv-file=/etc/resolv.conf",
+        "no-hosts",
+        "strict-order",
+        "bind-interfaces",
+        "except-interface=lo",
+        "no-ping",
+        "quiet-dhcp",
+        "quiet-dhcp6",
+        "quiet-ra",
+        "dhcp-authoritative",
+        "dhcp-no-override",
+        "expand-hosts",
+        "stop-dns-rebind",
+        f"rebind-domain-ok={domain}",
+        f"interface={name}",
+        f"domain={domain}",
+        f"local=/{domain}/",
+        f"user={user}",
+        f"pid-file={folder / 'dnsmasq.pid'}",
+        f"dhcp-leasefile={folder / 'dnsmasq.leases'}",
+    ]
+    ipv4, ipv6 = network.interface(config, 4), network.interface(config, 6)
+    if ipv4 is not None:
+        lines.append(f"listen-address={ipv4.ip}")
+        if network.is_on(config, "ipv4.dhcp"):
+            first, last = ipv4.network[2], ipv4.network[-2]
+            lines.append(f"dhcp-range={first},{last},{ipv4.netmask},{LEASE_TIME}")
+            lines.append(f"dhcp-lease-max={ipv4.network.num_addresses}")
+            lines.append(f"dhcp-option=option:domain-search,{domain}")
+    if ipv6 is not None:
+        lines += [
+            f"listen-address={ipv6.ip}",
+            "enable-ra",
+            f"dhcp-range=::,constructor:{name},ra-stateless,ra-names",
+            f"dhcp-option=option6:domain-search,{domain}",
+        ]
+    if any(ord(c) < 32 for line in lines for c in line):
+        raise InvalidInput(f'network "{name}": a value contains a control character')
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _user() -> str:
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in USERS if name in known)
+
+
+async def ensure(name: str, config: Mapping[str, str], folder: Path) -> None:
+    """Have dnsmasq run with this configuration: left alone if it does, else (re)started."""
+    folder.mkdir(mode=0o755, exist_ok=True)
+    file = folder / "dnsmasq.conf"
+    text = config_text(name, config, folder, _user())
+    if running(folder) and file.exists() and file.read_text() == text:
+        return
+    await stop(folder)
+    file.write_text(text)
+    await process.check(f'start dnsmasq for network "{name}"', ["dnsmasq", f"--conf-file={file}"])
+
+
+def running(folder: Path) -> int:
+    """The pid of the dnsmasq that runs from this folder; 0 if none does."""
+    try:
+        pid = int((folder / "dnsmasq.pid").read_text())
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return 0
+    return pid if f"--conf-file={folder / 'dnsmasq.conf'}".encode() in arguments else 0
+
+
+async def stop(folder: Path) -> None:
+    """End it and wait until it is gone; harmless if none runs."""
+    pid = running(folder)
+    if not pid:
+        return
+    fd = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(fd, signal.SIGTERM)
+        await process.wait_readable(fd)
+    finally:
+        os.close(fd)
+
+
+def leases(folder: Path) -> list[Lease]:
+    """What dnsmasq has given out: lines `expiry MAC address hostname client-id`."""
+    try:
+        lines = (folder / "dnsmasq.leases").read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in lines:
+        fields = line.split()
+        if len(fields) >= 4 and fields[0].isdigit() and ":" in fields[1]:
+            found.append(Lease(hostname=fields[3].strip("*"), hwaddr=fields[1], address=fields[2]))
+    return found

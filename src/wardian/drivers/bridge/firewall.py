@@ -1,0 +1,198 @@
+"""Firewall of a managed bridge: one nftables table of our own, and peace with the others'.
+
+An `accept` in our table cannot overrule a `drop` in somebody else's: the kernel asks every base
+chain. So where another firewall (Docker, ufw, firewalld, ...) drops what it does not know, an accept
+for the bridge is put at the head of that very chain, marked with a comment and removed with the
+bridge. When that firewall is reloaded the mark is gone; `problem` then says so in one line.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wardian.errors import HostFailed
+from wardian.linux import process
+from wardian.model import network
+
+Json = dict[str, Any]
+HOOKS = ("input", "forward")
+FAMILIES = ("ip", "ip6", "inet")
+FIREWALLD = "firewalld"
+LEGACY_TABLES = Path("/proc/net/ip_tables_names")
+
+
+def table_name(bridge: str) -> str:
+    """Our table for a bridge. Bridge names are unique on a host, so two daemons never clash."""
+    return f"wardian_{bridge}"
+
+
+def comment(bridge: str) -> str:
+    """The mark of our rules in other firewalls' chains."""
+    return f"wardian: network {bridge}"
+
+
+# --- our own table -----------------------------------------------------------------------------
+
+
+def table_commands(bridge: str, config: Mapping[str, str]) -> list[Json]:
+    """Replace our table in one transaction: NAT, DHCP and DNS in, everything through."""
+    table = {"family": "inet", "name": table_name(bridge)}
+    commands: list[Json] = [{"add": {"table": table}}, {"delete": {"table": table}}, {"add": {"table": table}}]
+    for chain, kind, hook, priority in (
+        ("nat", "nat", "postrouting", 100),
+        ("in", "filter", "input", 0),
+        ("forward", "filter", "forward", 0),
+    ):
+        commands.append(
+            {
+                "add": {
+                    "chain": {
+                        "family": "inet",
+                        "table": table["name"],
+                        "name": chain,
+                        "type": kind,
+                        "hook": hook,
+                        "prio": priority,
+                        "policy": "accept",
+                    }
+                }
+            }
+        )
+    for family in (4, 6):
+        own = network.interface(config, family)
+        if own is not None and network.is_on(config, f"ipv{family}.nat"):
+            commands.append(_rule(bridge, "nat", _masquerade(family, own.network)))
+    for expression in _services(bridge):
+        commands.append(_rule(bridge, "in", expression))
+    for key in ("iifname", "oifname"):
+        commands.append(_rule(bridge, "forward", [_interface(key, bridge), {"accept": None}]))
+    return commands
+
+
+def _rule(bridge: str, chain: str, expression: list[Json]) -> Json:
+    rule = {"family": "inet", "table": table_name(bridge), "chain": chain, "expr": expression}
+    return {"add": {"rule": rule}}
+
+
+def _interface(key: str, name: str) -> Json:
+    return {"match": {"op": "==", "left": {"meta": {"key": key}}, "right": name}}
+
+
+def _masquerade(family: int, subnet: network.Subnet) -> list[Json]:
+    protocol = "ip" if family == 4 else "ip6"
+    prefix = {"prefix": {"addr": str(subnet.network_address), "len": subnet.prefixlen}}
+
+    def match(field: str, op: str) -> Json:
+        left = {"payload": {"protocol": protocol, "field": field}}
+        return {"match": {"op": op, "left": left, "right": prefix}}
+
+    return [match("saddr", "=="), match("daddr", "!="), {"masquerade": None}]
+
+
+def _services(bridge: str) -> list[list[Json]]:
+    """Accept DNS and DHCP (v4 and v6) from the bridge."""
+    found = []
+    for protocol, ports in (("udp", [53, 67, 547]), ("tcp", [53])):
+        left = {"payload": {"protocol": protocol, "field": "dport"}}
+        right = {"set": ports} if len(ports) > 1 else ports[0]
+        match = {"match": {"op": "==", "left": left, "right": right}}
+        found.append([_interface("iifname", bridge), match, {"accept": None}])
+    return found
+
+
+# --- other firewalls ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A base chain of another firewall that drops what it does not know."""
+
+    family: str
+    table: str
+    name: str
+    hook: str
+
+    @property
+    def owner(self) -> str:
+        """What people call the firewall."""
+        return FIREWALLD if self.table == FIREWALLD else f'nftables chain "{self.table} {self.name}"'
+
+
+def dropping_chains(listing: Mapping[str, Any]) -> list[Chain]:
+    """From `nft -j list chains`: others' filter chains that drop (or, as firewalld's, reject) by default."""
+    found = []
+    for item in listing.get("nftables", []):
+        chain = item.get("chain", {})
+        if chain.get("type") != "filter" or chain.get("hook") not in HOOKS or chain["family"] not in FAMILIES:
+            continue
+        if chain.get("policy") == "drop" or chain["table"] == FIREWALLD:
+            found.append(Chain(chain["family"], chain["table"], chain["name"], chain["hook"]))
+    return [chain for chain in found if not chain.table.startswith("wardian_")]
+
+
+def accept_commands(chain: Chain, bridge: str) -> list[Json]:
+    """Rules at the head of the chain that let the bridge's traffic pass."""
+    expressions = (
+        [[_interface("iifname", bridge)], [_interface("oifname", bridge)]]
+        if chain.hook == "forward"
+        else [rule[:-1] for rule in _services(bridge)]
+    )
+    place = {"family": chain.family, "table": chain.table, "chain": chain.name, "comment": comment(bridge)}
+    return [{"insert": {"rule": {**place, "expr": [*e, {"accept": None}]}}} for e in expressions]
+
+
+def marked_handles(listing: Mapping[str, Any], bridge: str) -> list[int]:
+    """From `nft -j -a list chain`: handles of our rules in it."""
+    rules = [item["rule"] for item in listing.get("nftables", []) if "rule" in item]
+    return [rule["handle"] for rule in rules if rule.get("comment") == comment(bridge)]
+
+
+# --- doing it ----------------------------------------------------------------------------------
+
+
+async def _nft(what: str, commands: Sequence[Json]) -> None:
+    await process.check(what, ["nft", "-j", "-f", "-"], stdin=json.dumps({"nftables": commands}).encode())
+
+
+async def _list(*words: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(await process.check("list firewall rules", ["nft", "-j", *words]))
+    return found
+
+
+async def apply(bridge: str, config: Mapping[str, str]) -> None:
+    """Put our table in place and open the others for the bridge."""
+    await _nft(f'set up the firewall of network "{bridge}"', table_commands(bridge, config))
+    for chain in dropping_chains(await _list("list", "chains")):
+        if not marked_handles(await _list("-a", "list", "chain", chain.family, chain.table, chain.name), bridge):
+            await _nft(f'let network "{bridge}" pass {chain.owner}', accept_commands(chain, bridge))
+
+
+async def remove(bridge: str) -> None:
+    """Take away all that `apply` did; harmless if nothing is there."""
+    table = {"family": "inet", "name": table_name(bridge)}
+    await _nft(f'remove the firewall of network "{bridge}"', [{"add": {"table": table}}, {"delete": {"table": table}}])
+    for chain in dropping_chains(await _list("list", "chains")):
+        listing = await _list("-a", "list", "chain", chain.family, chain.table, chain.name)
+        place = {"family": chain.family, "table": chain.table, "chain": chain.name}
+        doomed = [{"delete": {"rule": {**place, "handle": h}}} for h in marked_handles(listing, bridge)]
+        if doomed:
+            await _nft(f'remove the rules of network "{bridge}"', doomed)
+
+
+async def problem(bridge: str) -> str:
+    """One line on what keeps the bridge's traffic from flowing, and what to type; or ""."""
+    try:
+        for chain in dropping_chains(await _list("list", "chains")):
+            listing = await _list("-a", "list", "chain", chain.family, chain.table, chain.name)
+            if not marked_handles(listing, bridge):
+                return f"{chain.owner} drops traffic of {bridge}; restart lxd to open it again"
+    except HostFailed as error:
+        return str(error)
+    if LEGACY_TABLES.exists() and "filter" in LEGACY_TABLES.read_text().split():
+        return (
+            "legacy iptables rules are loaded and may drop traffic; "
+            f"type `iptables-legacy -I FORWARD -i {bridge} -j ACCEPT; iptables-legacy -I FORWARD -o {bridge} -j ACCEPT`"
+        )
+    return ""
