@@ -197,7 +197,7 @@ class TemplateJob:
 class Rootfs(Protocol):
     """Puts trees of files into volumes and takes them out, confined: content is never trusted."""
 
-    async def read_metadata(self, image: ImageFiles) -> bytes:
+    async def read_metadata(self, image: ImageFiles, idmap: IdMap) -> bytes:
         """The bytes of `metadata.yaml` (at most 1 MiB); InvalidInput if missing, huge or no archive."""
 
     async def unpack(self, image: ImageFiles, folder: Path, idmap: IdMap, progress: Progress) -> None:
@@ -215,8 +215,8 @@ class Rootfs(Protocol):
     async def apply_templates(self, folder: Path, jobs: Sequence[TemplateJob]) -> None:
         """Render templates of the volume into its root file system; neither leaves the volume."""
 
-    async def pack(self, folder: Path, target: Path, compression: str, progress: Progress) -> None:
-        """Write the volume as a unified tarball."""
+    def kind_of(self, path: Path) -> str:
+        """The format of an image file: bz2 gz xz zst lzma squashfs tar; InvalidInput otherwise."""
 
 
 # --- network -----------------------------------------------------------------------------------

@@ -1,0 +1,37 @@
+"""The Rootfs port: trees of files into volumes and out of them, confined."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from wardian.drivers.rootfs import bootstrap, render, unpack
+from wardian.model.idmap import IdMap
+from wardian.ports import ImageFiles, Progress, TemplateJob
+
+
+class ConfinedRootfs:
+    """Archives by confined programs, templates by a bounded engine."""
+
+    async def read_metadata(self, image: ImageFiles, idmap: IdMap) -> bytes:
+        """See ports.Rootfs."""
+        return await unpack.read_metadata(image, idmap)
+
+    async def unpack(self, image: ImageFiles, folder: Path, idmap: IdMap, progress: Progress) -> None:
+        """See ports.Rootfs."""
+        progress("unpacking")
+        await unpack.unpack(image, folder, idmap)
+
+    async def bootstrap(
+        self, suite: str, architecture: str, target: ImageFiles, progress: Progress
+    ) -> dict[str, str]:
+        """See ports.Rootfs."""
+        return await bootstrap.build(suite, architecture, target, progress)
+
+    async def apply_templates(self, folder: Path, jobs: Sequence[TemplateJob]) -> None:
+        """See ports.Rootfs."""
+        for job in jobs:
+            await asyncio.to_thread(render.apply, folder, job)
+
+    def kind_of(self, path: Path) -> str:
+        """See ports.Rootfs."""
+        return unpack.kind_of_file(path)

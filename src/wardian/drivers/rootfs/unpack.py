@@ -1,0 +1,159 @@
+"""Archives into volumes, by GNU tar and unsquashfs in confinement (linux/confine.py)."""
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from wardian.errors import HostFailed, InvalidInput, OutOfSpace
+from wardian.linux import confine, process, syscalls, userns
+from wardian.model import image as image_model
+from wardian.model.idmap import IdMap
+from wardian.ports import ImageFiles
+
+TAR = ("tar", "--extract", "--file=/archive", "--numeric-owner", "--same-owner", "--preserve-permissions")
+TAR_ATTRIBUTES = ("--xattrs", "--xattrs-include=*", "--anchored", "--no-wildcards-match-slash")
+DECOMPRESS = {"gz": "-z", "bz2": "-j", "xz": "-J", "zst": "--zstd", "lzma": "--lzma", "tar": ""}
+HARMLESS = re.compile(
+    rb"^tar: .*: Cannot mknod: Operation not permitted$|^tar: Exiting with failure status.*$|^$"
+    rb"|^create_inode: could not create (?:character|block) device .*$"
+    rb"|.*because you're not superuser!$|^tar: Ignoring unknown extended header keyword.*$"
+)
+"""Device nodes cannot be made in a user namespace; containers get theirs from the runtime."""
+OUTPUT_BYTES = 64 * 1024
+FALLBACK_BASE = 1 << 20
+"""First host id of the map for a host without sub-ids: nobody's."""
+
+
+def kind_of_file(path: Path) -> str:
+    """The format of a file; InvalidInput if it is none that images have."""
+    with open(path, "rb") as file:
+        return image_model.kind_of(file.read(image_model.MAGIC_BYTES))
+
+
+async def run(
+    program: Sequence[str], idmap: IdMap, *, target: Path | None, archive: Path, limit: int = OUTPUT_BYTES
+) -> tuple[int, bytes, bytes]:
+    """(status, stdout, stderr) of a confined program; InvalidInput if it prints more than `limit`."""
+    with ExitStack() as fds:
+        mapped = await userns.create(idmap if idmap.ranges else IdMap.contiguous(FALLBACK_BASE, 65536))
+        fds.callback(os.close, mapped)
+        passed = [mapped]
+        words = [str(mapped)]
+        for path in (target, archive):
+            if path is None:
+                words.append("-")
+                continue
+            fd = _mapped_tree(path, mapped)
+            fds.callback(os.close, fd)
+            passed.append(fd)
+            words.append(str(fd))
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", confine.__file__, *words, *program),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=process.ENVIRONMENT,
+            pass_fds=passed,
+            start_new_session=True,
+        )
+    assert child.stdout is not None and child.stderr is not None
+    try:
+        stdout, stderr = await asyncio.gather(
+            _read(child.stdout, limit), _read(child.stderr, OUTPUT_BYTES, rest=True)
+        )
+        return await child.wait(), stdout, stderr
+    finally:
+        await process.kill_group(child)
+
+
+def _mapped_tree(path: Path, userns_fd: int) -> int:
+    """A detached mount of the path that shows its owners through the map; the caller closes it."""
+    fd = syscalls.open_tree(syscalls.AT_FDCWD, path, syscalls.OPEN_TREE_CLONE)
+    try:
+        attributes = syscalls.MOUNT_ATTR_IDMAP | syscalls.MOUNT_ATTR_NODEV
+        syscalls.mount_setattr(fd, attr_set=attributes, userns_fd=userns_fd)
+    except OSError as error:
+        os.close(fd)
+        raise HostFailed(
+            f'the file system of "{path}" has no idmapped mounts ({error.strerror}); use ext4, xfs or btrfs'
+        ) from error
+    return fd
+
+
+async def _read(stream: asyncio.StreamReader, limit: int, *, rest: bool = False) -> bytes:
+    """What comes, up to the limit; more is InvalidInput, or dropped with `rest`."""
+    found = bytearray()
+    while chunk := await stream.read(65536):
+        if len(found) + len(chunk) <= limit:
+            found += chunk
+        elif not rest:
+            raise InvalidInput(f"the archive holds a file that is larger than the {limit} bytes allowed for it")
+    return bytes(found)
+
+
+async def read_metadata(image: ImageFiles, idmap: IdMap) -> bytes:
+    """See ports.Rootfs."""
+    kind = kind_of_file(image.metadata)
+    if kind == "squashfs":
+        raise InvalidInput("a squashfs image needs a metadata tarball beside it")
+    reason = b""
+    for member in ("metadata.yaml", "./metadata.yaml"):
+        argv = ["tar", "--extract", "--to-stdout", "--file=/archive", *_decompress(kind)]
+        argv += ["--occurrence=1", "--", member]
+        status, content, reason = await run(
+            argv, idmap, target=None, archive=image.metadata, limit=image_model.METADATA_BYTES
+        )
+        if status == 0 and content:
+            return content
+    line = reason.decode(errors="replace").strip().splitlines()
+    raise InvalidInput(f"Could not extract image metadata.yaml from tar: {line[0] if line else 'not a file'}")
+
+
+def _decompress(kind: str) -> list[str]:
+    return [DECOMPRESS[kind]] if DECOMPRESS[kind] else []
+
+
+async def unpack(image: ImageFiles, folder: Path, idmap: IdMap) -> None:
+    """See ports.Rootfs."""
+    await _extract(image.metadata, folder, idmap)
+    rootfs = folder / "rootfs"
+    if image.rootfs is not None:
+        if os.path.lexists(rootfs):
+            raise InvalidInput("the metadata tarball holds a rootfs; it must be in one place only")
+        rootfs.mkdir(mode=0o755)
+        await _extract(image.rootfs, rootfs, idmap)
+    check_layout(folder)
+
+
+async def _extract(archive: Path, target: Path, idmap: IdMap) -> None:
+    kind = kind_of_file(archive)
+    if kind == "squashfs":
+        argv = ["unsquashfs", "-f", "-n", "-d", "/target", "/archive"]
+    else:
+        argv = [*TAR, *TAR_ATTRIBUTES, "--exclude=dev/*", "--exclude=./dev/*", "--exclude=rootfs/dev/*"]
+        argv += [*_decompress(kind), "--directory=/target"]
+    status, _, stderr = await run(argv, idmap, target=target, archive=archive)
+    complaints = [line for line in stderr.splitlines() if not HARMLESS.match(line)]
+    if status == 0 or (not complaints and status in (1, 2)):
+        return
+    if b"No space left" in stderr or b"Disk quota exceeded" in stderr:
+        raise OutOfSpace("Unable to unpack image, run out of disk space.")
+    line = complaints[0].decode(errors="replace") if complaints else f"status {status}"
+    raise InvalidInput(f"cannot unpack image: {line}")
+
+
+def check_layout(folder: Path) -> None:
+    """Refuse a tree whose fixed names are not what they must be (links, above all)."""
+    rootfs, templates, metadata = (folder / name for name in ("rootfs", "templates", "metadata.yaml"))
+    if rootfs.is_symlink() or not rootfs.is_dir():
+        raise InvalidInput(f"Image is missing a rootfs: {folder.name}")
+    if templates.is_symlink() or (templates.exists() and not templates.is_dir()):
+        raise InvalidInput('image: "templates" is not a folder')
+    if metadata.is_symlink() or not metadata.is_file():
+        raise InvalidInput('image: "metadata.yaml" is not a file')
+    os.chown(folder, 0, 0)
+    folder.chmod(0o711)

@@ -1,0 +1,94 @@
+"""Run a program that can touch one folder and nothing else of the host.
+
+A program of its own (`python3 -I -S confine.py ...`), started by drivers/rootfs for every archive:
+content is never trusted. Order of events, all before the confined program starts:
+
+1. new mount, network, IPC and process namespaces;
+2. a new root of tmpfs with the system's programs read-only, and the given mounts at /target and
+   /archive (detached idmapped mounts made by the daemon: owners on disk stay unshifted);
+3. the old root is gone, then our own privileges: a user namespace whose root is nobody outside.
+
+Usage: confine.py USERNS_FD TARGET_FD|- ARCHIVE_FD|- PROGRAM [ARG ...]
+"""
+
+import os
+import resource
+import signal
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from wardian.linux import syscalls
+
+SYSTEM = ("bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr")
+NEW_ROOT = "/tmp"
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+OPEN_FILES = 4096
+PROCESSES = 256
+
+
+def make_root(target_fd: int | None, archive_fd: int | None) -> None:
+    """Build the new root at NEW_ROOT and move into it."""
+    syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    syscalls.mount("none", NEW_ROOT, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=1M")
+    for name in SYSTEM:
+        show_system(name)
+    os.mkdir(f"{NEW_ROOT}/target")
+    os.mkdir(f"{NEW_ROOT}/old")
+    os.mkdir(f"{NEW_ROOT}/tmp", 0o777)
+    if target_fd is not None:
+        syscalls.move_mount(target_fd, f"{NEW_ROOT}/target")
+    if archive_fd is not None:
+        os.close(os.open(f"{NEW_ROOT}/archive", os.O_WRONLY | os.O_CREAT, 0o600))
+        syscalls.move_mount(archive_fd, f"{NEW_ROOT}/archive")
+    os.chdir(NEW_ROOT)
+    syscalls.pivot_root(".", "old")
+    os.chdir("/")
+    syscalls.umount2("/old", syscalls.MNT_DETACH)
+
+
+def show_system(name: str) -> None:
+    """Show a top folder of the host read-only; where it is a link, make the same link."""
+    source, place = f"/{name}", f"{NEW_ROOT}/{name}"
+    if os.path.islink(source):
+        os.symlink(os.readlink(source), place)
+    elif os.path.isdir(source):
+        os.mkdir(place)
+        tree = syscalls.open_tree(syscalls.AT_FDCWD, source, syscalls.OPEN_TREE_CLONE)
+        read_only = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOSUID
+        syscalls.mount_setattr(tree, attr_set=read_only)
+        syscalls.move_mount(tree, place)
+        os.close(tree)
+
+
+def drop_privileges(userns_fd: int) -> None:
+    """Become root of the user namespace, which is nobody outside."""
+    os.setgroups([])
+    syscalls.setns(userns_fd, syscalls.CLONE_NEWUSER)
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def main(arguments: list[str]) -> int:
+    """Run the program; its exit status, or 128 + the signal that killed it."""
+    userns, target, archive, *program = arguments
+    flags = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWPID
+    syscalls.unshare(flags)
+    make_root(None if target == "-" else int(target), None if archive == "-" else int(archive))
+    child = os.fork()
+    if child == 0:
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        drop_privileges(int(userns))
+        os.umask(0o022)
+        os.chdir("/target")
+        os.closerange(3, OPEN_FILES)
+        os.execvpe(program[0], program, ENVIRONMENT)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
