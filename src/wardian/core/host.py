@@ -5,7 +5,8 @@ argument to every function of `core`. Nothing is global.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -80,3 +81,15 @@ class Host:
     """Ephemeral containers that a restart stops: they are not deleted."""
     watcher: Watching = field(init=False)
     """Set by daemon/build.py."""
+    _once: dict[str, asyncio.Lock] = field(default_factory=dict)
+
+    @contextlib.asynccontextmanager
+    async def once(self, work: str) -> AsyncIterator[None]:
+        """One at a time for this piece of work: who comes second finds it done by the first."""
+        lock = self._once.setdefault(work, asyncio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():
+                self._once.pop(work, None)

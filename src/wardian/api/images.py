@@ -1,0 +1,236 @@
+"""Routes of images and their aliases (spec/rest-api.md sections 13 and 14)."""
+
+import urllib.parse
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import msgspec
+from aiohttp import BodyPartReader, MultipartReader, MultipartWriter, web
+
+from wardian.api import replies
+from wardian.api.routes import Request, Route
+from wardian.core import images
+from wardian.core.host import Host
+from wardian.core.images import AliasWrite, ImageWrite, Import
+from wardian.errors import AlreadyExists, InvalidInput, NotFound
+from wardian.model import image as image_model
+from wardian.model.container import Alias, Image
+from wardian.model.units import is_true
+from wardian.ports import ImageFiles
+
+CHUNK = 1024 * 1024
+
+
+async def list_images(host: Host, request: Request) -> web.Response:
+    """URLs, or objects with recursion=1; guests see public images."""
+    found = [i for i in await host.records.images.all() if request.trusted or i.public]
+    if not request.recursion:
+        return replies.sync([images.url(image.fingerprint) for image in found])
+    aliases = await host.records.aliases.all()
+    return replies.sync([images.render(image, aliases) for image in found])
+
+
+async def _image(host: Host, request: Request) -> Image:
+    """The image of the path; absent and forbidden look the same to guests."""
+    text = request.path["fingerprint"]
+    image = await images.find(host, text)
+    if image is None or not (request.trusted or image.public):
+        raise NotFound(f'image "{text}" not found')
+    return image
+
+
+async def get(host: Host, request: Request) -> web.Response:
+    """One image."""
+    image = await _image(host, request)
+    shown = images.render(image, await host.records.aliases.all())
+    return replies.sync(shown, etag=replies.etag_of(images.writable(image)))
+
+
+async def upload(host: Host, request: Request) -> web.Response:
+    """Take in an uploaded image: one tarball as the body, or two parts `metadata` and `rootfs`."""
+    raw = request.raw
+    if raw.content_type == "application/json":
+        raise InvalidInput('images are taken in from an upload in this version; "source" is not available')
+    about, aliases = _about(raw)
+    async with AsyncExitStack() as stack:
+        folder = await stack.enter_async_context(images.building(host))
+        if raw.content_type.startswith("multipart/"):
+            built, name = await _spool_parts(await raw.multipart(), folder)
+        else:
+            built, name = ImageFiles(folder / "meta", None), ""
+            await _spool(raw.content.readany, built.metadata)
+        about = msgspec.structs.replace(about, filename=about.filename or name)
+        return replies.operation(
+            images.import_built(host, built, about, stack.pop_all().aclose, aliases)
+        )
+
+
+def _about(raw: web.Request) -> tuple[Import, list[AliasWrite]]:
+    properties: dict[str, str] = {}
+    for text in raw.headers.getall("X-LXD-properties", []):
+        properties |= dict(urllib.parse.parse_qsl(text, keep_blank_values=True, max_num_fields=1000))
+    about = Import(
+        filename=Path(raw.headers.get("X-LXD-filename", "")).name,
+        public=is_true(raw.headers.get("X-LXD-public", "")),
+        properties=properties,
+        expected=raw.headers.get("X-LXD-fingerprint", ""),
+    )
+    listed = urllib.parse.parse_qsl(raw.headers.get("X-LXD-aliases", ""))
+    return about, [AliasWrite(name=value) for name, value in listed if name == "alias"]
+
+
+async def _spool(read: Callable[[], Awaitable[bytes]], target: Path) -> None:
+    with open(target, "xb") as file:
+        while chunk := await read():
+            file.write(chunk)
+
+
+async def _spool_parts(reader: MultipartReader, folder: Path) -> tuple[ImageFiles, str]:
+    built = ImageFiles(folder / "meta", folder / "root")
+    filename = ""
+    for name, target in (("metadata", built.metadata), ("rootfs", folder / "root")):
+        part = await reader.next()
+        if not isinstance(part, BodyPartReader) or part.name != name:
+            raise InvalidInput("Invalid multipart image")
+        filename = filename or Path(part.filename or "").name
+
+        async def read(part: BodyPartReader = part) -> bytes:
+            return bytes(await part.read_chunk(CHUNK))
+
+        await _spool(read, target)
+    return built, filename
+
+
+async def _change(host: Host, request: Request, *, merge: bool) -> web.Response:
+    image = await _image(host, request)
+    request.require_match(images.writable(image))
+    await images.update(host, image, await request.decode(ImageWrite), merge=merge)
+    return replies.empty()
+
+
+async def put(host: Host, request: Request) -> web.Response:
+    """Replace what can be written."""
+    return await _change(host, request, merge=False)
+
+
+async def patch(host: Host, request: Request) -> web.Response:
+    """Change some of it."""
+    return await _change(host, request, merge=True)
+
+
+async def delete(host: Host, request: Request) -> web.Response:
+    """Begin to delete it."""
+    return replies.operation(await images.delete(host, request.path["fingerprint"]))
+
+
+async def export(host: Host, request: Request) -> web.StreamResponse:
+    """The image's file, or both files as multipart."""
+    image = await _image(host, request)
+    place = images.files(host, image)
+    metadata_name = f"{image.fingerprint}.{_extension(host, place.metadata)}"
+    if place.rootfs is None:
+        return replies.file(place.metadata, Content_Disposition=f"inline;filename={metadata_name}")
+    with MultipartWriter("form-data") as writer, open(place.metadata, "rb") as meta, open(place.rootfs, "rb") as root:
+        rootfs_name = f"{image.fingerprint}.{_extension(host, place.rootfs)}"
+        for file, name, filename in ((meta, "metadata", f"meta-{metadata_name}"), (root, "rootfs", rootfs_name)):
+            part = writer.append(file, {"Content-Type": "application/octet-stream"})
+            part.set_content_disposition("form-data", name=name, filename=filename)
+        response = web.StreamResponse(headers={"Content-Type": writer.content_type})
+        response.content_length = writer.size
+        await response.prepare(request.raw)
+        await writer.write(response)  # type: ignore[arg-type]
+        await response.write_eof()
+        return response
+
+
+def _extension(host: Host, path: Path) -> str:
+    return image_model.extension(host.rootfs.kind_of(path))
+
+
+# --- aliases -----------------------------------------------------------------------------------
+
+
+async def list_aliases(host: Host, request: Request) -> web.Response:
+    """URLs, or objects with recursion=1."""
+    found = await host.records.aliases.all()
+    if request.recursion:
+        return replies.sync([images.alias_view(alias) for alias in found])
+    return replies.sync([f"/1.0/images/aliases/{alias.name}" for alias in found])
+
+
+async def create_alias(host: Host, request: Request) -> web.Response:
+    """Add an alias."""
+    wanted = await request.decode(AliasWrite)
+    if wanted.name and await host.records.aliases.find(wanted.name) is not None:
+        raise AlreadyExists(f'image alias "{wanted.name}" already exists')
+    made = await images.create_alias(host, wanted)
+    return replies.created(f"/1.0/images/aliases/{made.name}")
+
+
+async def get_alias(host: Host, request: Request) -> web.Response:
+    """One alias; guests see those of public images."""
+    name = request.path["name"]
+    alias = await host.records.aliases.find(name)
+    target = await images.find(host, alias.target) if alias else None
+    if alias is None or not (request.trusted or (target and target.public)):
+        raise NotFound(f'image alias "{name}" not found')
+    return replies.sync(images.alias_view(alias), etag=replies.etag_of(_alias_writable(alias)))
+
+
+def _alias_writable(alias: Alias) -> dict[str, str]:
+    return {"target": alias.target, "description": alias.description}
+
+
+async def _change_alias(host: Host, request: Request, *, merge: bool) -> web.Response:
+    alias = await host.records.aliases.get(request.path["name"])
+    request.require_match(_alias_writable(alias))
+    await images.update_alias(host, alias, await request.decode(AliasWrite), merge=merge)
+    return replies.empty()
+
+
+async def put_alias(host: Host, request: Request) -> web.Response:
+    """Point it elsewhere."""
+    return await _change_alias(host, request, merge=False)
+
+
+async def patch_alias(host: Host, request: Request) -> web.Response:
+    """Change some of it."""
+    return await _change_alias(host, request, merge=True)
+
+
+async def rename_alias(host: Host, request: Request) -> web.Response:
+    """Give it another name."""
+    new = (await request.decode(AliasWrite)).name
+    alias = await host.records.aliases.get(request.path["name"])
+    if await host.records.aliases.find(new) is not None:
+        raise AlreadyExists()
+    await images.rename_alias(host, alias, new)
+    return replies.created(f"/1.0/images/aliases/{new}")
+
+
+async def delete_alias(host: Host, request: Request) -> web.Response:
+    """Remove it; the image stays."""
+    alias = await host.records.aliases.get(request.path["name"])
+    await host.records.aliases.delete(alias.name)
+    return replies.empty()
+
+
+_ALIAS = "/1.0/images/aliases/{name:.+}"
+
+ROUTES = [
+    Route("GET", "/1.0/images", list_images, guest=True),
+    Route("POST", "/1.0/images", upload, waits=True),
+    Route("GET", "/1.0/images/aliases", list_aliases),
+    Route("POST", "/1.0/images/aliases", create_alias),
+    Route("GET", _ALIAS, get_alias, guest=True),
+    Route("PUT", _ALIAS, put_alias),
+    Route("PATCH", _ALIAS, patch_alias),
+    Route("POST", _ALIAS, rename_alias),
+    Route("DELETE", _ALIAS, delete_alias),
+    Route("GET", "/1.0/images/{fingerprint}", get, guest=True),
+    Route("PUT", "/1.0/images/{fingerprint}", put),
+    Route("PATCH", "/1.0/images/{fingerprint}", patch),
+    Route("DELETE", "/1.0/images/{fingerprint}", delete, waits=True),
+    Route("GET", "/1.0/images/{fingerprint}/export", export, guest=True),
+]
