@@ -411,6 +411,12 @@ class Runtime(Protocol):
     cgroups: Literal["v1", "v2"]
     """Which kind holds the controllers of this host."""
 
+    def open(self) -> None:
+        """Write what all containers share and begin to listen for reboots. Needs a running loop."""
+
+    def close(self) -> None:
+        """Stop listening; containers go on."""
+
     async def start(self, plan: StartPlan) -> Started:
         """Run the container; returns once init runs. HostFailed with the cause the runtime logged."""
 

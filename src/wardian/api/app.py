@@ -8,7 +8,18 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from wardian.api import auth, containers, events, images, networks, operations, pools, profiles, replies, server
+from wardian.api import (
+    auth,
+    containers,
+    events,
+    images,
+    networks,
+    operations,
+    pools,
+    profiles,
+    replies,
+    server,
+)
 from wardian.api.routes import Request, Route
 from wardian.core.host import Host
 from wardian.errors import Forbidden, NotFound, NotImplementedHere, WardianError

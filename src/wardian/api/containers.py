@@ -63,9 +63,7 @@ async def _update(host: Host, request: Request, change: ContainerUpdate) -> Oper
     async def work(_: Operation) -> None:
         await containers.update(host, container.name, change)
 
-    return host.operations.start(
-        "Updating container", work, resources=containers.resources(container.name)
-    )
+    return host.operations.start("Updating container", work, resources=containers.resources(container.name))
 
 
 async def delete(host: Host, request: Request) -> web.Response:
@@ -87,7 +85,9 @@ async def put_state(host: Host, request: Request) -> web.Response:
 
 async def execute(host: Host, request: Request) -> web.Response:
     """Begin to run a command in it."""
-    return replies.operation(await exec.execute(host, request.path["name"], await request.decode(ExecRequest)))
+    return replies.operation(
+        await exec.execute(host, request.path["name"], await request.decode(ExecRequest))
+    )
 
 
 async def list_snapshots(host: Host, request: Request) -> web.Response:

@@ -61,9 +61,7 @@ async def upload(host: Host, request: Request) -> web.Response:
             built, name = ImageFiles(folder / "meta", None), ""
             await _spool(raw.content.readany, built.metadata)
         about = msgspec.structs.replace(about, filename=about.filename or name)
-        return replies.operation(
-            images.import_built(host, built, about, stack.pop_all().aclose, aliases)
-        )
+        return replies.operation(images.import_built(host, built, about, stack.pop_all().aclose, aliases))
 
 
 def _about(raw: web.Request) -> tuple[Import, list[AliasWrite]]:
@@ -131,9 +129,16 @@ async def export(host: Host, request: Request) -> web.StreamResponse:
     metadata_name = f"{image.fingerprint}.{_extension(host, place.metadata)}"
     if place.rootfs is None:
         return replies.file(place.metadata, Content_Disposition=f"inline;filename={metadata_name}")
-    with MultipartWriter("form-data") as writer, open(place.metadata, "rb") as meta, open(place.rootfs, "rb") as root:
+    with (
+        MultipartWriter("form-data") as writer,
+        open(place.metadata, "rb") as meta,
+        open(place.rootfs, "rb") as root,
+    ):
         rootfs_name = f"{image.fingerprint}.{_extension(host, place.rootfs)}"
-        for file, name, filename in ((meta, "metadata", f"meta-{metadata_name}"), (root, "rootfs", rootfs_name)):
+        for file, name, filename in (
+            (meta, "metadata", f"meta-{metadata_name}"),
+            (root, "rootfs", rootfs_name),
+        ):
             part = writer.append(file, {"Content-Type": "application/octet-stream"})
             part.set_content_disposition("form-data", name=name, filename=filename)
         response = web.StreamResponse(headers={"Content-Type": writer.content_type})

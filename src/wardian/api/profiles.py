@@ -7,8 +7,8 @@ from wardian.api import replies
 from wardian.api.routes import Request, Route
 from wardian.core import profiles
 from wardian.core.host import Host
-from wardian.errors import AlreadyExists
 from wardian.core.profiles import ProfileWrite
+from wardian.errors import AlreadyExists
 
 
 class Rename(msgspec.Struct, forbid_unknown_fields=True):

@@ -23,7 +23,7 @@ from wardian.errors import AlreadyExists, InvalidInput, NotFound, WardianError
 from wardian.model import architectures, devices, expand, idmap, keys, names, petnames
 from wardian.model.container import Config, Container, Devices, Image, Profile
 from wardian.model.requests import ContainerCreate, ContainerUpdate
-from wardian.model.units import is_true
+from wardian.model.units import is_true, parse_size
 from wardian.ports import Volume
 
 log = logging.getLogger(__name__)
@@ -116,7 +116,9 @@ async def check(host: Host, container: Container, before: Container | None = Non
     if before is not None and pool != before.pool:
         raise InvalidInput(f'the root disk of "{container.name}" cannot move to another pool')
     if root.get("size") and not host.storage.get(pool).traits.quotas:
-        raise InvalidInput(f'storage pool "{pool}" does not support quotas; remove "size" from the root disk')
+        raise InvalidInput(
+            f'storage pool "{pool}" does not support quotas; remove "size" from the root disk'
+        )
     if not is_true(result.config.get("security.privileged", "")):
         await wanted_idmap(host, container.name, result)
     return result
@@ -188,7 +190,9 @@ async def create(host: Host, request: ContainerCreate) -> Operation:
     if request.source.type not in ("image", "none"):
         raise InvalidInput(f"unknown source type {request.source.type}")
     if request.instance_type:
-        raise InvalidInput('field "instance_type" is not available in this version; set limits.* in "config"')
+        raise InvalidInput(
+            'field "instance_type" is not available in this version; set limits.* in "config"'
+        )
     if "/" in request.name:
         raise InvalidInput(f"Invalid container name: '{request.name}': '/' is reserved for snapshots")
     name = request.name or await random_name(host)
@@ -291,7 +295,7 @@ async def _fill(
         await storage.copy(source, target)
     _, root = expand.root_device(merged_config.devices)
     if root.get("size"):
-        await storage.set_quota(target, expand.size_bytes(root["size"]))
+        await storage.set_quota(target, parse_size(root["size"]))
 
 
 # --- update and delete -------------------------------------------------------------------------

@@ -29,6 +29,12 @@ from wardian.store.records import Records
 class Watching(Protocol):
     """Follows running containers to their end (core.lifecycle.Watcher)."""
 
+    async def open(self) -> None:
+        """Find what runs already and follow it."""
+
+    async def close(self) -> None:
+        """Stop following; the containers go on."""
+
     async def follow(self, started: Started) -> None:
         """Note that a container runs, until it ends."""
 

@@ -322,9 +322,7 @@ def render(image: Image, aliases: list[Alias]) -> dict[str, Any]:
         "properties": image.properties,
         "type": "container",
         "aliases": [
-            {"name": a.name, "description": a.description}
-            for a in aliases
-            if a.target == image.fingerprint
+            {"name": a.name, "description": a.description} for a in aliases if a.target == image.fingerprint
         ],
         "created_at": _time(image.created_at),
         "expires_at": _time(image.expires_at),
@@ -418,4 +416,9 @@ async def rename_alias(host: Host, alias: Alias, new: str) -> None:
 
 def alias_view(alias: Alias) -> Mapping[str, str]:
     """The object of the API."""
-    return {"name": alias.name, "target": alias.target, "description": alias.description, "type": "container"}
+    return {
+        "name": alias.name,
+        "target": alias.target,
+        "description": alias.description,
+        "type": "container",
+    }

@@ -261,7 +261,10 @@ def _plan(host: Host, container: Container, merged: Expanded, wanted: IdMap) -> 
         nesting=is_true(config.get("security.nesting", "")),
         environment={k.removeprefix("environment."): v for k, v in keys.under(config, "environment.")},
         settings=limits.cgroup_settings(
-            config, cgroup=host.runtime.cgroups, memory_total=host.machine.memory_total, cpus=host.machine.cpus
+            config,
+            cgroup=host.runtime.cgroups,
+            memory_total=host.machine.memory_total,
+            cpus=host.machine.cpus,
         ),
         devices=_device_plans(host, container, merged),
         raw=config.get("raw.lxc", ""),

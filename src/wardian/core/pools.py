@@ -66,7 +66,9 @@ async def create(host: Host, request: PoolWrite) -> Pool:
         raise AlreadyExists(f'storage pool "{request.name}" already exists')
     if request.driver not in host.storage.kinds():
         known = ", ".join(host.storage.kinds())
-        raise InvalidInput(f'storage driver "{request.driver}" is not available on this host (there is: {known})')
+        raise InvalidInput(
+            f'storage driver "{request.driver}" is not available on this host (there is: {known})'
+        )
     pool = Pool(
         name=request.name,
         driver=request.driver,

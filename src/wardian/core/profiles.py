@@ -109,9 +109,7 @@ async def update(host: Host, name: str, request: ProfileWrite, *, merge: bool) -
         config = {**before.config, **config}
         found = {**before.devices, **found}
         description = before.description if description is None else description
-    after = Profile(
-        name=name, description=description or "", config=_set(config), devices=_present(found)
-    )
+    after = Profile(name=name, description=description or "", config=_set(config), devices=_present(found))
     _check(after)
     await host.records.profiles.replace(after)
     try:

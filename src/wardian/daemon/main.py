@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
     """Run the command; its exit status. WardianError for a failure to tell the user."""
     paths = Paths.of(os.environ.get("LXD_DIR"))
     if arguments[:1] == ["init"]:
-        from wardian.daemon.setup import run_init  # noqa: PLC0415 (a daemon never needs it)
+        from wardian.daemon.setup import run_init
 
         return run_init(arguments[1:], os.environ.get("LXD_DIR"))
     options = parser().parse_args(arguments)
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
     if command in ("daemon", "activateifneeded") and os.geteuid() != 0:
         raise WardianError("This must be run as root")
     if command == "daemon":
-        from wardian.daemon.serve import serve  # noqa: PLC0415 (half a second of imports)
+        from wardian.daemon.serve import serve
 
         serve(paths, group=getattr(options, "group", ""), log_level=level)
         return 0
@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _control(command: str, paths: Paths, options: argparse.Namespace) -> int:
-    from wardian.daemon import control  # noqa: PLC0415
+    from wardian.daemon import control
 
     if command == "waitready":
         if not control.wait_ready(paths, options.timeout):

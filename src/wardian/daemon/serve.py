@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from aiohttp import web
@@ -61,7 +61,7 @@ class Daemon:
                 await host.records.close()
 
     @contextlib.contextmanager
-    def _exclusively(self):  # type: ignore[no-untyped-def]
+    def _exclusively(self) -> Iterator[None]:
         fd = os.open(self._paths.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
@@ -139,12 +139,14 @@ def listen(path: Path, group: str) -> socket.socket:
     """The daemon's own socket: mode 0660, owner root, group as asked for (unknown: HostFailed)."""
     if len(os.fsencode(path)) > SOCKET_PATH_BYTES:
         raise HostFailed(
-            f'the path of the socket "{path}" is longer than {SOCKET_PATH_BYTES} bytes; use a shorter LXD_DIR'
+            f'the path of "{path}" is longer than {SOCKET_PATH_BYTES} bytes; use a shorter LXD_DIR'
         )
     try:
         gid = grp.getgrnam(group).gr_gid if group else os.getgid()
     except KeyError:
-        raise HostFailed(f'group "{group}" does not exist; create it with `groupadd --system {group}`') from None
+        raise HostFailed(
+            f'group "{group}" does not exist; create it with `groupadd --system {group}`'
+        ) from None
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISSOCK(path.lstat().st_mode):
             path.unlink()

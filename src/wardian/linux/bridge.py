@@ -34,7 +34,7 @@ def addresses(name: str) -> set[Interface]:
 
 async def ensure(name: str, wanted: set[Interface], mtu: int) -> None:
     """Make the bridge if need be, give it exactly these addresses and bring it up."""
-    from pyroute2 import AsyncIPRoute  # noqa: PLC0415
+    from pyroute2 import AsyncIPRoute
 
     async with AsyncIPRoute() as route:
         if not exists(name):
@@ -50,7 +50,7 @@ async def ensure(name: str, wanted: set[Interface], mtu: int) -> None:
 
 async def remove(name: str) -> None:
     """Delete the bridge; harmless if there is none."""
-    from pyroute2 import AsyncIPRoute  # noqa: PLC0415
+    from pyroute2 import AsyncIPRoute
 
     if not is_bridge(name):
         return

@@ -114,7 +114,9 @@ def _kind(flags: int) -> str:
 
 
 def _number(data: bytes) -> int:
-    return int.from_bytes(data, "little" if struct.pack("=H", 1) == b"\1\0" else "big") if len(data) == 4 else 0
+    return (
+        int.from_bytes(data, "little" if struct.pack("=H", 1) == b"\1\0" else "big") if len(data) == 4 else 0
+    )
 
 
 def _clean(name: bytes) -> str:
@@ -143,7 +145,7 @@ def route(payload: bytes) -> Network | None:
         return None
     family, length = payload[0], payload[1]
     raw = attributes(payload, _ROUTE.size).get(_RTA_DST)
-    if raw is None or length == 0 or len(raw) != {socket.AF_INET: 4, socket.AF_INET6: 16}.get(family):
+    if raw is None or length == 0 or len(raw) != (4 if family == socket.AF_INET else 16):
         return None
     try:
         return ipaddress.ip_network((raw, length), strict=False)
@@ -170,7 +172,7 @@ def dump(kind: int, asked: socket.socket | None = None) -> list[bytes]:
         with open_socket() as own:
             return dump(kind, own)
     asked.send(dump_request(kind))
-    found = []
+    found: list[bytes] = []
     while True:
         for message, payload in messages(asked.recv(RECEIVE_BYTES)):
             if message in (DONE, ERROR):

@@ -28,7 +28,7 @@ MAGIC_BYTES = 262
 
 
 def kind_of(head: bytes) -> str:
-    """The format from a file's first MAGIC_BYTES: bz2 gz xz zst lzma squashfs tar; InvalidInput otherwise."""
+    """The format from a file's first MAGIC_BYTES (bz2 gz xz zst lzma squashfs tar), or InvalidInput."""
     for offset, magic, kind in MAGICS:
         if head[offset : offset + len(magic)] == magic:
             return kind
@@ -68,9 +68,8 @@ class _Loader(yaml.CSafeLoader):
 def _bounded(text: bytes) -> Any:
     if len(text) > METADATA_BYTES:
         raise InvalidInput("metadata.yaml is larger than 1 MiB")
-    depth = nodes = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        nodes += 1
+    depth = 0
+    for nodes, event in enumerate(yaml.parse(text, Loader=_Loader)):
         if isinstance(event, yaml.AliasEvent):
             raise InvalidInput("metadata.yaml: aliases are not allowed")
         if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):

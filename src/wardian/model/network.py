@@ -57,11 +57,19 @@ class NetworkKey:
 
 
 KEYS = (
-    NetworkKey("ipv4.address", _address(4), "auto", "address of the bridge, `none`, or `auto`: a free subnet"),
-    NetworkKey("ipv4.nat", units.parse_bool, "true", "containers reach the outside under the host's address"),
+    NetworkKey(
+        "ipv4.address", _address(4), "auto", "address of the bridge, `none`, or `auto`: a free subnet"
+    ),
+    NetworkKey(
+        "ipv4.nat", units.parse_bool, "true", "containers reach the outside under the host's address"
+    ),
     NetworkKey("ipv4.dhcp", units.parse_bool, "true", "containers get addresses by DHCP"),
-    NetworkKey("ipv6.address", _address(6), "auto", "address of the bridge, `none`, or `auto`: a free subnet"),
-    NetworkKey("ipv6.nat", units.parse_bool, "true", "containers reach the outside under the host's address"),
+    NetworkKey(
+        "ipv6.address", _address(6), "auto", "address of the bridge, `none`, or `auto`: a free subnet"
+    ),
+    NetworkKey(
+        "ipv6.nat", units.parse_bool, "true", "containers reach the outside under the host's address"
+    ),
     NetworkKey("bridge.mtu", _mtu, "1500", "largest packet, in bytes"),
     NetworkKey("dns.domain", _domain, "lxd", "domain that container names are in"),
     NetworkKey("user.*", _text, "", "free-form"),
@@ -101,7 +109,9 @@ def check(name: str, config: Config) -> None:
             raise InvalidInput(f'network "{name}": key "{key_name}": {error}') from error
 
 
-def interface(config: Mapping[str, str], family: int) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface | None:
+def interface(
+    config: Mapping[str, str], family: int
+) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface | None:
     """The bridge's own address and subnet; None if it has none of this family (4 or 6)."""
     value = get(config, f"ipv{family}.address")
     return None if value in (NONE, "auto") else ipaddress.ip_interface(value)
@@ -117,6 +127,6 @@ def free_subnet(family: int, used: Iterable[Subnet], rng: random.Random) -> str:
         else:
             words = [f"{rng.randrange(65536):x}" for _ in range(3)]
             subnet = ipaddress.IPv6Network(f"fd42:{':'.join(words)}::/64")
-        if not any(subnet.overlaps(other) for other in taken):  # type: ignore[arg-type]
+        if not any(subnet.overlaps(other) for other in taken):
             return f"{subnet[1]}/{subnet.prefixlen}"
     raise HostFailed(f'no free IPv{family} subnet found; set "ipv{family}.address" yourself, or to "none"')

@@ -41,7 +41,9 @@ KEYS = (
     ServerKey("core.proxy_https", _text, "", "proxy for the daemon's downloads over https"),
     ServerKey("core.proxy_ignore_hosts", _text, "", "hosts that are reached without the proxy, by commas"),
     ServerKey("images.auto_update_cached", units.parse_bool, "true", "keep cached images up to date"),
-    ServerKey("images.auto_update_interval", units.parse_int, "6", "hours between updates of images; 0: never"),
+    ServerKey(
+        "images.auto_update_interval", units.parse_int, "6", "hours between updates of images; 0: never"
+    ),
     ServerKey("images.compression_algorithm", _compression, "gzip", "how new images are compressed"),
     ServerKey("images.remote_cache_expiry", units.parse_int, "10", "days an unused cached image is kept"),
 )

@@ -39,7 +39,11 @@ def comment(bridge: str) -> str:
 def table_commands(bridge: str, config: Mapping[str, str]) -> list[Json]:
     """Replace our table in one transaction: NAT, DHCP and DNS in, everything through."""
     table = {"family": "inet", "name": table_name(bridge)}
-    commands: list[Json] = [{"add": {"table": table}}, {"delete": {"table": table}}, {"add": {"table": table}}]
+    commands: list[Json] = [
+        {"add": {"table": table}},
+        {"delete": {"table": table}},
+        {"add": {"table": table}},
+    ]
     for chain, kind, hook, priority in (
         ("nat", "nat", "postrouting", 100),
         ("in", "filter", "input", 0),
@@ -125,7 +129,11 @@ def dropping_chains(listing: Mapping[str, Any]) -> list[Chain]:
     found = []
     for item in listing.get("nftables", []):
         chain = item.get("chain", {})
-        if chain.get("type") != "filter" or chain.get("hook") not in HOOKS or chain["family"] not in FAMILIES:
+        if (
+            chain.get("type") != "filter"
+            or chain.get("hook") not in HOOKS
+            or chain["family"] not in FAMILIES
+        ):
             continue
         if chain.get("policy") == "drop" or chain["table"] == FIREWALLD:
             found.append(Chain(chain["family"], chain["table"], chain["name"], chain["hook"]))
@@ -165,14 +173,19 @@ async def apply(bridge: str, config: Mapping[str, str]) -> None:
     """Put our table in place and open the others for the bridge."""
     await _nft(f'set up the firewall of network "{bridge}"', table_commands(bridge, config))
     for chain in dropping_chains(await _list("list", "chains")):
-        if not marked_handles(await _list("-a", "list", "chain", chain.family, chain.table, chain.name), bridge):
+        if not marked_handles(
+            await _list("-a", "list", "chain", chain.family, chain.table, chain.name), bridge
+        ):
             await _nft(f'let network "{bridge}" pass {chain.owner}', accept_commands(chain, bridge))
 
 
 async def remove(bridge: str) -> None:
     """Take away all that `apply` did; harmless if nothing is there."""
     table = {"family": "inet", "name": table_name(bridge)}
-    await _nft(f'remove the firewall of network "{bridge}"', [{"add": {"table": table}}, {"delete": {"table": table}}])
+    await _nft(
+        f'remove the firewall of network "{bridge}"',
+        [{"add": {"table": table}}, {"delete": {"table": table}}],
+    )
     for chain in dropping_chains(await _list("list", "chains")):
         listing = await _list("-a", "list", "chain", chain.family, chain.table, chain.name)
         place = {"family": chain.family, "table": chain.table, "chain": chain.name}
@@ -193,6 +206,6 @@ async def problem(bridge: str) -> str:
     if LEGACY_TABLES.exists() and "filter" in LEGACY_TABLES.read_text().split():
         return (
             "legacy iptables rules are loaded and may drop traffic; "
-            f"type `iptables-legacy -I FORWARD -i {bridge} -j ACCEPT; iptables-legacy -I FORWARD -o {bridge} -j ACCEPT`"
+            f"type `iptables-legacy -I FORWARD -i {bridge} -j ACCEPT` and the same with -o"
         )
     return ""

@@ -40,7 +40,9 @@ KEPT_LINES = 20
 
 def host_mirror(sources: tuple[Path, ...] = SOURCES) -> str:
     """The Debian mirror that this machine's own apt uses, or Debian's default."""
-    files = [path for source in sources for path in (sorted(source.glob("*")) if source.is_dir() else [source])]
+    files = [
+        path for source in sources for path in (sorted(source.glob("*")) if source.is_dir() else [source])
+    ]
     for path in files:
         if path.is_file() and (match := SOURCE_URI.search(path.read_text(errors="replace"))):
             return match[1]
@@ -74,8 +76,14 @@ def commands(suite: str, architecture: str, target: Path, mirror: str) -> list[s
         'ln -sf /run/systemd/resolve/stub-resolv.conf "$1/etc/resolv.conf"',
         'chroot "$1" passwd -l root > /dev/null',
     ]
-    argv = ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar", f"--architectures={architecture}"]
-    argv += [f"--include={PACKAGES}{extra}", "--aptopt=Acquire::Languages \"none\""]
+    argv = [
+        "mmdebstrap",
+        "--mode=root",
+        "--variant=minbase",
+        "--format=tar",
+        f"--architectures={architecture}",
+    ]
+    argv += [f"--include={PACKAGES}{extra}", '--aptopt=Acquire::Languages "none"']
     argv += ["--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright"]
     argv += ["--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/man/*"]
     argv += [f"--customize-hook={hook}" for hook in hooks]
@@ -85,7 +93,9 @@ def commands(suite: str, architecture: str, target: Path, mirror: str) -> list[s
 async def build(suite: str, architecture: str, target: ImageFiles, progress: Progress) -> dict[str, str]:
     """See ports.Rootfs. The caller removes the target's files on failure."""
     if shutil.which("mmdebstrap") is None:
-        raise HostFailed('cannot build a Debian image: program "mmdebstrap" is not installed; apt install mmdebstrap')
+        raise HostFailed(
+            'cannot build a Debian image: program "mmdebstrap" is not installed; apt install mmdebstrap'
+        )
     assert target.rootfs is not None
     made = target.rootfs.with_name("rootfs.tar.zst")
     argv = commands(suite, architecture, made, host_mirror())
@@ -136,9 +146,20 @@ async def _pack_metadata(target: Path, architecture: str, now: int, properties: 
     for name, text in TEMPLATE_FILES.items():
         (folder / "templates" / name).write_text(text)
     text = image_model.metadata_text(
-        architecture=offers.ARCHITECTURES[architecture], created=now, properties=properties, templates=TEMPLATES
+        architecture=offers.ARCHITECTURES[architecture],
+        created=now,
+        properties=properties,
+        templates=TEMPLATES,
     )
     (folder / "metadata.yaml").write_text(text)
-    argv = ["tar", "--create", "--gzip", f"--file={target}", f"--directory={folder}", "--owner=0", "--group=0"]
+    argv = [
+        "tar",
+        "--create",
+        "--gzip",
+        f"--file={target}",
+        f"--directory={folder}",
+        "--owner=0",
+        "--group=0",
+    ]
     await process.check("pack image metadata", [*argv, "metadata.yaml", "templates"])
     shutil.rmtree(folder)

@@ -34,7 +34,9 @@ def render(text: str, job: TemplateJob) -> str:
         return engine.render_str(text, **dict(job.context), config_get=config_get)
     except Exception as error:
         reason = str(error).splitlines()[0]
-        raise InvalidInput(f'template "{job.source}" for {job.target} cannot be rendered: {reason}') from error
+        raise InvalidInput(
+            f'template "{job.source}" for {job.target} cannot be rendered: {reason}'
+        ) from error
 
 
 def apply(folder: Path, job: TemplateJob) -> None:

@@ -91,7 +91,9 @@ async def _read(stream: asyncio.StreamReader, limit: int, *, rest: bool = False)
         if len(found) + len(chunk) <= limit:
             found += chunk
         elif not rest:
-            raise InvalidInput(f"the archive holds a file that is larger than the {limit} bytes allowed for it")
+            raise InvalidInput(
+                f"the archive holds a file that is larger than the {limit} bytes allowed for it"
+            )
     return bytes(found)
 
 
@@ -110,7 +112,9 @@ async def read_metadata(image: ImageFiles, idmap: IdMap) -> bytes:
         if status == 0 and content:
             return content
     line = reason.decode(errors="replace").strip().splitlines()
-    raise InvalidInput(f"Could not extract image metadata.yaml from tar: {line[0] if line else 'not a file'}")
+    raise InvalidInput(
+        f"Could not extract image metadata.yaml from tar: {line[0] if line else 'not a file'}"
+    )
 
 
 def _decompress(kind: str) -> list[str]:

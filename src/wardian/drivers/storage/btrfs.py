@@ -102,7 +102,9 @@ class BtrfsStorage:
         if self._source() and mounts.mount_at(root) is None:
             options = MOUNT_OPTIONS + (",loop" if self._image else "")
             what = f'mount storage pool "{self.name}"'
-            await process.check(what, ["mount", "-t", "btrfs", "-o", options, "--", self._source(), str(root)])
+            await process.check(
+                what, ["mount", "-t", "btrfs", "-o", options, "--", self._source(), str(root)]
+            )
         if mounts.magic_of(root) != btrfs.MAGIC:
             raise InvalidInput(f'"{root}" of storage pool "{self.name}" is not on btrfs')
         try:
@@ -178,7 +180,7 @@ class BtrfsStorage:
         origin, place = self._folders.existing(snapshot), self._folders.existing(target)
         made = folders.temporary(place)
         self._clone_tree(origin, made)
-        folders.syscalls.renameat2(made, place, folders.syscalls.RENAME_EXCHANGE)
+        folders.exchange(made, place)
         self._remove(made)
 
     async def rename(self, volume: Volume, new: Volume) -> None:

@@ -85,7 +85,7 @@ class DirStorage:
         made = folders.temporary(place)
         try:
             await tree.copy(origin, made, self.name)
-            folders.syscalls.renameat2(made, place, folders.syscalls.RENAME_EXCHANGE)
+            folders.exchange(made, place)
         finally:
             await tree.remove(made)
 

@@ -88,6 +88,11 @@ def settle(made: Path, place: Path) -> None:
         raise AlreadyExists(f'volume "{place.name}" already exists') from None
 
 
+def exchange(made: Path, place: Path) -> None:
+    """Put what was made in place of what is there, which is then under the temporary name."""
+    syscalls.renameat2(made, place, syscalls.RENAME_EXCHANGE)
+
+
 def failed(what: str, pool: str, error: OSError) -> WardianError:
     """The kernel's refusal as an error that names the pool."""
     if error.errno in NO_SPACE:
