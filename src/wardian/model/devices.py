@@ -53,7 +53,7 @@ NIC_TYPES: tuple[DeviceType, ...] = (
     DeviceType(
         "macvlan",
         "An interface of its own on an interface of the host; no traffic with the host itself.",
-        (_PARENT, _NAME, _HWADDR, _HOST_NAME, _MTU),
+        (_PARENT, _NAME, _HWADDR, _MTU),
     ),
     DeviceType(
         "p2p",
@@ -80,7 +80,7 @@ TYPES: tuple[DeviceType, ...] = (
     ),
     DeviceType(
         "disk",
-        "A file, directory or block device of the host, or the container's root disk (path `/`).",
+        "A file or directory of the host, or the container's root disk (path `/`).",
         (
             Option(
                 "path", values.MOUNT_POINT, "Where it appears in the container; required. `/`: root disk."

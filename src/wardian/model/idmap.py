@@ -116,7 +116,10 @@ def plan(config: Mapping[str, str], default: IdMap | None, taken: Sequence[IdMap
 def from_json(text: str) -> IdMap:
     """The map of a `volatile.*.idmap` value; InvalidInput if it is not one."""
     try:
-        ranges = [entry for item in json.loads(text) for entry in _ranges_of_object(item)]
+        objects = json.loads(text)
+        if not isinstance(objects, list):
+            raise TypeError("not a list")
+        ranges = [entry for item in objects for entry in _ranges_of_object(item)]
     except (ValueError, TypeError, KeyError, RecursionError) as e:
         raise InvalidInput(f"not an id map: {text[:80]!a}") from e
     return IdMap.checked(ranges)

@@ -5,7 +5,6 @@ passes here is safe in all of these. Every `check_*` returns nothing or raises I
 """
 
 import re
-import unicodedata
 
 from wardian.errors import InvalidInput
 
@@ -69,7 +68,7 @@ def check_interface(name: str) -> None:
 def _check_text(kind: str, name: str) -> None:
     if not name:
         raise InvalidInput(f"{kind} name is empty")
-    if any(unicodedata.category(character).startswith("C") for character in name):
+    if not name.isprintable():
         raise InvalidInput(f"{kind} name {name!a} has characters that cannot be printed")
     if len(name.encode()) > LONGEST_BYTES:
         raise InvalidInput(f'{kind} name "{name[:20]}..." is longer than {LONGEST_BYTES} bytes')

@@ -154,7 +154,7 @@ def _parse_modules(text: str) -> list[str]:
     return modules
 
 
-BOOL = Type("boolean", "`true`, `false`, `yes`, `no`, `on`, `off`, `1`, `0`", units.parse_bool)
+BOOL = Type("boolean", "`true` or `false`", units.parse_bool)
 INTEGER = Type("integer", "a whole number", units.parse_int)
 COUNT = Type("integer", "a whole number, 0 or more", _between(0, 2**31 - 1))
 POSITIVE = Type("integer", "a whole number, 1 or more", _between(1, 2**31 - 1))
@@ -171,8 +171,8 @@ ID = Type("integer", "an id", _uint32(0))
 ID_COUNT = Type("integer", "a number of ids", _uint32(1, "a map has at least one id"))
 ID_BASE = Type("integer", "an id from 65536 on", _uint32(65536, "ids below 65536 belong to the host"))
 IDMAP = Type("JSON", "an id map", idmap.from_json)
-RAW_IDMAP = Type("lines", "`both 1000 1000`", idmap.parse_raw, lines=True)
-RAW_LXC = Type("lines", "`key = value`", parse_raw_lxc, lines=True)
+RAW_IDMAP = Type("lines", "lines as `both 1000 1000`", idmap.parse_raw, lines=True)
+RAW_LXC = Type("lines", "lines `key = value`", parse_raw_lxc, lines=True)
 HWADDR = Type("MAC address", "as in `00:16:3e:12:34:56`", parse_hwaddr)
 INTERFACE = Type("interface name", "up to 15 characters", names.check_interface)
 MTU = Type("integer", "68 to 65535", _between(68, 65535))

@@ -1,0 +1,408 @@
+"""All commands, as one table. Readers: dispatch, --help, the help page, completion."""
+
+from __future__ import annotations
+
+from wardian.cli.options import Flag, Values, options_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wardian.cli.session import Session
+
+FORMAT = Flag("format", "str", "Format (table|json|csv|yaml|compact)", "table")
+FORCE = Flag("f,force", "bool", "Force the container to shutdown")
+TIMEOUT = Flag("timeout", "int", "Time to wait for the container before giving up", -1)
+CREATE = (
+    Flag("e,ephemeral", "bool", "Ephemeral container"),
+    Flag("p,profile", "list", "Profile to apply to the new container"),
+    Flag("c,config", "list", "Config key/value to apply to the new container"),
+)
+
+
+class Command:
+    """One command. where: `module:function`; usage: synopsis, a summary line, text and examples."""
+
+    def __init__(
+        self,
+        name: str,
+        where: str,
+        usage: str,
+        flags: tuple[Flag, ...] = (),
+        *,
+        hidden: bool = False,
+        stop_at: int = 0,
+        subcommands: str = "",
+        completes: str = "",
+    ) -> None:
+        self.name, self.where, self.usage, self.flags = name, where, usage, flags
+        self.hidden, self.stop_at, self.completes = hidden, stop_at, completes
+        self.subcommands = subcommands.split()
+
+    @property
+    def is_group(self) -> bool:
+        """Whether it has subcommands."""
+        return bool(self.subcommands)
+
+    @property
+    def summary(self) -> str:
+        """The first line that is no synopsis, without its dot."""
+        lines = (line.strip() for line in self.usage.splitlines())
+        return next(line for line in lines if line and not line.startswith(("Usage:", "lxc"))).rstrip(".")
+
+    def help_text(self) -> str:
+        """What `--help` prints."""
+        return f"{self.usage.strip()}\n\n{options_text(self.flags)}"
+
+    def run(self, session: Session, values: Values, words: list[str]) -> int:
+        """Run it; its exit status."""
+        module, _, function = self.where.partition(":")
+        found = __import__(f"wardian.cli.{module}", fromlist=[function])
+        status: int = getattr(found, function)(session, values, words)
+        return status
+
+
+def _action(name: str, summary: str, text: str, flags: tuple[Flag, ...] = ()) -> Command:
+    usage = f"""Usage: lxc {name} [<remote>:]<container> [[<remote>:]<container>...]
+
+{summary}
+
+{text}
+Several containers are handled at the same time.
+
+Example:
+    lxc {name} c1 c2
+"""
+    return Command(name, f"container:{name}", usage, flags, hidden=name == "pause", completes="container")
+
+
+COMMANDS = (
+    Command(
+        "completion",
+        "other:completion",
+        """Usage: lxc completion bash|zsh|fish
+
+Print the completion script of a shell.
+
+Example:
+    lxc completion bash > /etc/bash_completion.d/lxc
+""",
+        hidden=True,
+    ),
+    Command(
+        "config",
+        "config:run",
+        """Usage: lxc config get|set|unset|show|edit [<remote>:][<container>] ...
+
+Manage the configuration of containers and of the server.
+
+lxc config get [<remote>:][<container>] <key>
+    Print a key.
+
+lxc config set [<remote>:][<container>] <key> <value>
+lxc config set [<remote>:][<container>] <key>=<value> [<key>=<value>...]
+    Set keys. A value of "-" is read from standard input.
+
+lxc config unset [<remote>:][<container>] <key>
+    Remove a key.
+
+lxc config show [<remote>:][<container>] [--expanded]
+    Print everything; with --expanded what the profiles say is merged in.
+
+lxc config edit [<remote>:][<container>]
+    Edit everything as YAML, in an editor or from standard input.
+
+Examples:
+    lxc config set c1 limits.cpu 2
+    lxc config show --expanded c1
+    lxc config edit c1 < update.yaml
+    lxc config set images.remote_cache_expiry 5
+""",
+        (Flag("expanded", "bool", "Whether to show the expanded configuration"),),
+        subcommands="get set unset show edit",
+        completes="container",
+    ),
+    _action(
+        "delete",
+        "Delete containers.",
+        "A running container is only deleted with --force.",
+        (
+            Flag("f,force", "bool", "Force the removal of running containers"),
+            Flag("i,interactive", "bool", "Require user confirmation"),
+        ),
+    ),
+    Command(
+        "exec",
+        "exec:run",
+        """Usage: lxc exec [<remote>:]<container> [--mode=auto|interactive|non-interactive] [--env KEY=VALUE...] [--] <command...>
+
+Run a command in a container.
+
+The command is run as it is, without a shell: patterns, variables and redirections need one, as in
+`lxc exec c1 -- sh -c "cd /tmp && ls *"`. The mode is interactive when standard input and standard
+output are both terminals; then one terminal is made in the container. Otherwise the three streams
+are separate. The exit status is the command's.
+
+Examples:
+    lxc exec c1 bash
+    lxc exec c1 -- ls -lh /
+    tar c . | lxc exec c1 -- tar x -C /srv
+""",
+        (
+            Flag("mode", "str", "Override the terminal mode (auto, interactive or non-interactive)", "auto"),
+            Flag("env", "list", "An environment variable of the form HOME=/home/foo"),
+            Flag("user", "int", "User id to run the command as", -1),
+            Flag("group", "int", "Group id to run the command as", -1),
+            Flag("cwd", "str", "Folder to run the command in"),
+        ),
+        stop_at=2,
+        completes="container",
+    ),
+    Command(
+        "finger",
+        "other:finger",
+        """Usage: lxc finger [<remote>:]
+
+Check if the server is alive.
+
+Example:
+    lxc finger && echo up
+""",
+        hidden=True,
+    ),
+    Command(
+        "help",
+        "other:help",
+        """Usage: lxc help [--all] [<command>...]
+
+Show help on the client and its commands.
+
+Example:
+    lxc help exec
+""",
+        (Flag("all", "bool", "Show all commands (not just interesting ones)"),),
+    ),
+    Command(
+        "image",
+        "image:run",
+        """Usage: lxc image import|export|delete|info|show|edit|list|alias ...
+
+Manage images.
+
+lxc image import <tarball> [<rootfs>] [<remote>:] [--public] [--alias ALIAS...] [key=value...]
+    Add an image of one file, or of a metadata tarball and a root file system (tarball or squashfs).
+
+lxc image export [<remote>:]<image> [<target>]
+    Save an image to a folder, a file or ("-") standard output.
+
+lxc image delete [<remote>:]<image> [[<remote>:]<image>...]
+lxc image info|show|edit [<remote>:]<image>
+lxc image list [<remote>:] [<filter>...] [--format table|json|csv|yaml|compact]
+    Filters: part of an alias or fingerprint, or property=value with regular expressions.
+
+lxc image alias create [<remote>:]<alias> <fingerprint>
+lxc image alias delete [<remote>:]<alias>
+lxc image alias list [<remote>:] [<filter>...]
+
+Examples:
+    lxc image list debian:
+    lxc image import busybox.tar.xz --alias bb
+    lxc image export bb .
+""",
+        (
+            Flag("public", "bool", "Make image public"),
+            Flag("alias", "list", "New alias to define at target"),
+            FORMAT,
+        ),
+        subcommands="import export delete info show edit list alias",
+        completes="image",
+    ),
+    Command(
+        "info",
+        "info:run",
+        """Usage: lxc info [<remote>:][<container>] [--show-log]
+
+Show information on a container or the server.
+
+Example:
+    lxc info c1 --show-log
+""",
+        (Flag("show-log", "bool", "Show the container's last 100 log lines?"),),
+        completes="container",
+    ),
+    Command(
+        "init",
+        "container:init",
+        """Usage: lxc init [<remote>:]<image> [<remote>:][<name>] [-e] [-p <profile>...] [-c <key=value>...]
+
+Create containers from images.
+
+Without a name the server chooses one. Without -p the profile "default" applies; -p "" means none.
+
+Example:
+    lxc init debian:trixie c1 -c limits.memory=1GB
+""",
+        CREATE,
+        hidden=True,
+        completes="image",
+    ),
+    Command(
+        "launch",
+        "container:launch",
+        """Usage: lxc launch [<remote>:]<image> [<remote>:][<name>] [-e] [-p <profile>...] [-c <key=value>...]
+
+Create and start containers from images.
+
+Without a name the server chooses one. Without -p the profile "default" applies; -p "" means none.
+
+Examples:
+    lxc launch debian:bookworm c1
+    lxc launch debian:trixie --ephemeral
+""",
+        CREATE,
+        completes="image",
+    ),
+    Command(
+        "list",
+        "list:run",
+        """Usage: lxc list [<remote>:] [<filter>...] [--format table|json|csv|yaml|compact] [-c <columns>] [--fast]
+
+List the existing containers.
+
+Filters (all must match): a regular expression or part of the name, or key=value, where each part
+of the key may be shortened (s.privileged=true) and the value is a regular expression.
+
+Columns: n name, s state, 4 IPv4, 6 IPv6, t type, S snapshots, a architecture, c created, p pid,
+P profiles. Default: ns46tS; with --fast: nsacPt.
+
+Example:
+    lxc list -c ns4 web user.env=test
+""",
+        (
+            Flag("c,columns", "str", "Columns", "ns46tS"),
+            Flag("fast", "bool", "Use fast mode (same as --columns=nsacPt)"),
+            FORMAT,
+        ),
+    ),
+    Command(
+        "monitor",
+        "other:monitor",
+        """Usage: lxc monitor [<remote>:] [--type=TYPE...]
+
+Monitor activity on the server.
+
+Types: logging, operation, lifecycle; all of them unless told otherwise.
+
+Example:
+    lxc monitor --type=lifecycle
+""",
+        (Flag("type", "list", "Event type to listen for"),),
+        hidden=True,
+    ),
+    Command(
+        "network",
+        "network:run",
+        """Usage: lxc network list|show|create|get|set|unset|delete ...
+
+Manage networks.
+
+lxc network list [<remote>:]
+lxc network show [<remote>:]<network>
+lxc network create [<remote>:]<network> [key=value...]
+    Make a bridge with DHCP, DNS and NAT; subnets that are free on this host are chosen.
+lxc network get|unset [<remote>:]<network> <key>
+lxc network set [<remote>:]<network> <key> <value>
+lxc network delete [<remote>:]<network>
+
+Example:
+    lxc network create br1 ipv6.address=none
+""",
+        (FORMAT,),
+        subcommands="list show create get set unset delete",
+        completes="network",
+    ),
+    _action(
+        "pause",
+        "Pause containers.",
+        "All processes are frozen where they are; the opposite is `lxc start`.",
+    ),
+    Command(
+        "profile",
+        "profile:run",
+        """Usage: lxc profile list|show|create|copy|get|set|unset|edit|delete|apply ...
+
+Manage container configuration profiles.
+
+lxc profile list [<remote>:]
+lxc profile show|create|edit|delete [<remote>:]<profile>
+lxc profile copy [<remote>:]<profile> [<remote>:][<profile>]
+lxc profile get|unset [<remote>:]<profile> <key>
+lxc profile set [<remote>:]<profile> <key> <value>
+lxc profile apply [<remote>:]<container> [<profile>,<profile>...]
+    Replace a container's list of profiles; none given: no profile.
+
+Example:
+    lxc profile set default limits.memory 1GB
+""",
+        subcommands="list show create copy get set unset edit delete apply",
+        completes="profile",
+    ),
+    Command(
+        "remote",
+        "other:remote",
+        """Usage: lxc remote list|get-default
+
+List the remote servers.
+
+Example:
+    lxc remote list
+""",
+        subcommands="list get-default",
+    ),
+    _action("restart", "Restart containers.", "", (TIMEOUT, FORCE)),
+    _action("start", "Start containers.", "A paused container goes on."),
+    _action("stop", "Stop containers.", "Without --force init is asked to shut down.", (TIMEOUT, FORCE)),
+    Command(
+        "version",
+        "other:version",
+        """Usage: lxc version
+
+Print the version of the client.
+
+Example:
+    lxc version
+""",
+    ),
+)
+
+
+def find(name: str) -> Command | None:
+    """The command of this name."""
+    return next((command for command in COMMANDS if command.name == name), None)
+
+
+def help_page(*, everything: bool) -> str:
+    """The page of `lxc help`."""
+    lines = [
+        "Usage: lxc <command> [options]",
+        "",
+        "This is the LXD command line client.",
+        "All of LXD's features can be driven through the various commands below.",
+        "For help with any of those, simply call them with --help.",
+        "",
+        "Commands:",
+    ]
+    for command in COMMANDS:
+        if command.name != "help" and (everything or not command.hidden):
+            lines.append(f"  {command.name:<16} {command.summary}")
+    lines += [
+        "",
+        "Options:",
+        "  --all            Print less common commands",
+        "  --debug          Print debug information",
+        "  --verbose        Print verbose information",
+        "  --version        Show client version",
+        "",
+        "Environment:",
+        "  LXD_CONF         Path to an alternate client configuration directory",
+        "  LXD_DIR          Path to an alternate server directory",
+    ]
+    return "\n".join(lines) + "\n"

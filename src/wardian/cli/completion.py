@@ -1,0 +1,73 @@
+"""Completion for bash, zsh and fish: thin scripts that ask `lxc completion words ...`."""
+
+from __future__ import annotations
+
+from wardian.cli import commands
+from wardian.cli.session import Session
+
+BASH = """_lxc() {
+    local IFS=$'\\n'
+    COMPREPLY=($(lxc completion words -- "${COMP_WORDS[@]:1:$COMP_CWORD}" 2>/dev/null))
+    [[ ${COMPREPLY[0]} == *: ]] && compopt -o nospace
+    if declare -F __ltrim_colon_completions > /dev/null; then
+        __ltrim_colon_completions "${COMP_WORDS[$COMP_CWORD]}"
+    fi
+}
+complete -F _lxc lxc
+"""
+ZSH = """#compdef lxc
+_lxc() {
+    local -a found
+    found=("${(@f)$(lxc completion words -- "${(@)words[2,$CURRENT]}" 2>/dev/null)}")
+    compadd -a found
+}
+compdef _lxc lxc
+"""
+FISH = """function __lxc_words
+    set -l tokens (commandline -opc) (commandline -ct)
+    lxc completion words -- $tokens[2..-1] 2>/dev/null
+end
+complete -c lxc -f -a '(__lxc_words)'
+"""
+SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+
+SOURCES = {
+    "container": "/1.0/containers",
+    "profile": "/1.0/profiles",
+    "network": "/1.0/networks",
+    "image": "/1.0/images/aliases",
+}
+"""What a word can be -> where the daemon lists those."""
+
+
+def words(session: Session, typed: list[str]) -> list[str]:
+    """What can stand in place of the last word."""
+    *before, current = typed or [""]
+    if not before:
+        return _starting(sorted(command.name for command in commands.COMMANDS), current)
+    command = commands.find(before[0])
+    if command is None:
+        return []
+    if current.startswith("-"):
+        names = [f"--{name}" for flag in command.flags for name in flag.names if len(name) > 1]
+        return _starting(sorted([*names, "--help"]), current)
+    plain = [word for word in before[1:] if not word.startswith("-")]
+    if command.subcommands and not plain:
+        return _starting(sorted(command.subcommands), current)
+    return _starting(_objects(session, command.completes), current)
+
+
+def _starting(found: list[str], start: str) -> list[str]:
+    return [word for word in found if word.startswith(start)]
+
+
+def _objects(session: Session, kind: str) -> list[str]:
+    if not kind:
+        return []
+    prefix = SOURCES[kind]
+    found = [url.removeprefix(f"{prefix}/") for url in session.daemon.get(prefix)]
+    if kind == "image":
+        from wardian.model import bootstrap
+
+        found += [f"debian:{suite}" for suite in bootstrap.SUITES]
+    return sorted(found)

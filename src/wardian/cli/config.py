@@ -1,0 +1,135 @@
+"""lxc config: the configuration of the server and of containers."""
+
+from __future__ import annotations
+
+import sys
+
+from wardian.cli import editor, output
+from wardian.cli.options import Values
+from wardian.cli.session import Session, UsageError, container_url, need
+from wardian.client.connection import ApiError, Connection
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+WRITABLE = ("profiles", "config", "devices", "ephemeral")
+
+
+def run(session: Session, values: Values, words: list[str]) -> int:
+    """Dispatch on the subcommand."""
+    subcommands = {"get": get, "set": set_, "unset": unset, "show": show, "edit": edit}
+    if not words or words[0] not in subcommands:
+        raise UsageError
+    return subcommands[words[0]](session, values, words[1:])
+
+
+def _place(session: Session, words: list[str], keys: int) -> tuple[Connection, str, list[str]]:
+    """(daemon, container or "" for the server, remaining words) of `[[r:][c]] KEY...`."""
+    need(words, keys, keys + 1)
+    if len(words) == keys:
+        daemon, name = session.server(f"{session.config.default}:")
+        return daemon, name, words
+    daemon, name = session.server(words[0])
+    return daemon, name, words[1:]
+
+
+def _config(daemon: Connection, name: str) -> dict[str, str]:
+    path = container_url(name) if name else "/1.0"
+    config: dict[str, str] = daemon.get(path)["config"]
+    return config
+
+
+def get(session: Session, values: Values, words: list[str]) -> int:
+    """Print a key's own value."""
+    daemon, name, (key,) = _place(session, words, 1)
+    print(_config(daemon, name).get(key, ""))
+    return 0
+
+
+def read_value(value: str) -> str:
+    """The value, read from stdin if it is `-` and stdin is not a terminal."""
+    return sys.stdin.read() if value == "-" and not sys.stdin.isatty() else value
+
+
+def set_(session: Session, values: Values, words: list[str]) -> int:
+    """Set keys: `KEY VALUE`, or several `KEY=VALUE`."""
+    if len(words) >= 2 and all("=" in word for word in words[1:]) and "=" not in words[0]:
+        daemon, name = session.server(words[0])
+        return _patch(daemon, name, dict(_pair(word) for word in words[1:]))
+    if words and all("=" in word for word in words):
+        daemon, name = session.server(f"{session.config.default}:")
+        return _patch(daemon, name, dict(_pair(word) for word in words))
+    daemon, name, (key, value) = _place(session, words, 2)
+    return _patch(daemon, name, {key: read_value(value)})
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, _, value = text.partition("=")
+    return key, value
+
+
+def _patch(daemon: Connection, name: str, change: dict[str, str | None]) -> int:
+    daemon.request("PATCH", container_url(name) if name else "/1.0", {"config": change})
+    return 0
+
+
+def unset(session: Session, values: Values, words: list[str]) -> int:
+    """Remove a key."""
+    daemon, name, (key,) = _place(session, words, 1)
+    if key not in _config(daemon, name):
+        raise ApiError(f"Can't unset key '{key}', it's not currently set{'' if name else '.'}")
+    return _patch(daemon, name, {key: None})
+
+
+def show(session: Session, values: Values, words: list[str]) -> int:
+    """Print the configuration as YAML."""
+    need(words, 0, 1)
+    daemon, name = session.server(words[0] if words else f"{session.config.default}:")
+    if not name:
+        sys.stdout.write(output.yaml({"config": daemon.get("/1.0")["config"]}))
+        return 0
+    found = daemon.get(container_url(name))
+    if values.expanded:
+        found |= {"config": found["expanded_config"], "devices": found["expanded_devices"]}
+    sys.stdout.write(output.yaml(view(found)))
+    return 0
+
+
+def view(found: dict[str, Any]) -> dict[str, Any]:
+    """What `show` and `edit` show of a container, in the order that people know."""
+    shown = {
+        "name": found["name"],
+        "profiles": found["profiles"],
+        "config": dict(sorted(found["config"].items())),
+        "devices": {name: dict(sorted(device.items())) for name, device in sorted(found["devices"].items())},
+        "ephemeral": found["ephemeral"],
+    }
+    return shown | ({"description": found["description"]} if found["description"] else {})
+
+
+def edit(session: Session, values: Values, words: list[str]) -> int:
+    """Edit the configuration as YAML."""
+    need(words, 0, 1)
+    daemon, name = session.server(words[0] if words else f"{session.config.default}:")
+    path = container_url(name) if name else "/1.0"
+    found, headers = daemon.request("GET", path)
+    present = view(found["metadata"]) if name else {"config": found["metadata"]["config"]}
+
+    def apply(wanted: dict[str, Any]) -> None:
+        body = {key: wanted[key] for key in (*WRITABLE, "description", "architecture") if key in wanted}
+        if not name:
+            daemon.request(
+                "PUT", path, {"config": wanted.get("config") or {}}, {"If-Match": headers["etag"]}
+            )
+            return
+        operation = daemon.request("PUT", path, body, {"If-Match": headers["etag"]})[0]["metadata"]
+        finished = daemon.get(f"/1.0/operations/{operation['id']}/wait")
+        if finished["status_code"] != 200:
+            raise ApiError(finished["err"])
+
+    about = (
+        "This is the configuration of a container." if name else "This is the configuration of the server."
+    )
+    editor.edit(present, about, apply)
+    return 0

@@ -1,0 +1,180 @@
+"""launch, init, start, stop, restart, pause, delete."""
+
+from __future__ import annotations
+
+import sys
+
+from wardian.cli.options import FlagError, Values
+from wardian.cli.session import Session, container_url, in_parallel, need
+from wardian.client import config
+from wardian.client.connection import ApiError, Connection, quote
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+LOG_HINT = "Try `lxc info --show-log {}` for more info"
+
+
+def init(session: Session, values: Values, words: list[str]) -> int:
+    """Create a container."""
+    _create(session, values, words)
+    return 0
+
+
+def launch(session: Session, values: Values, words: list[str]) -> int:
+    """Create and start a container."""
+    name = _create(session, values, words)
+    print(f"Starting {name}")
+    _change(session, name, {"action": "start", "timeout": -1})
+    return 0
+
+
+def _create(session: Session, values: Values, words: list[str]) -> str:
+    need(words, 1, 2)
+    daemon, name = session.server(words[1] if len(words) > 1 else f"{session.config.default}:")
+    request: dict[str, Any] = {"source": _source(session, daemon, words[0])}
+    if name:
+        request["name"] = name
+    if values.ephemeral:
+        request["ephemeral"] = True
+    if values.profile:
+        request["profiles"] = [p for p in values.profile if p]
+    request["config"] = dict(_pair(text) for text in values.config)
+    print(f"Creating {name}" if name else "Creating the container")
+    operation = session.run("POST", "/1.0/containers", request)
+    made: str = operation["resources"]["containers"][0].rsplit("/", 1)[1]
+    if not name:
+        print(f"Container name is: {made}")
+    return made
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise FlagError(f'invalid value "{text}" for flag -c: Invalid configuration key')
+    return key, value
+
+
+def _source(session: Session, daemon: Connection, image: str) -> dict[str, str]:
+    remote, name = session.config.split(image)
+    if remote.protocol == "lxd":
+        guess = _forgotten_colon(session, daemon, image) if ":" not in image else ""
+        if not guess:
+            return _local_source(daemon, name or "default")
+        remote, name = session.config.split(guess)
+    if remote.protocol == "bootstrap":
+        return {"type": "image", "mode": "pull", "protocol": "bootstrap", "alias": name or "default"}
+    raise ApiError(config.UNAVAILABLE.format(remote.name))
+
+
+def _forgotten_colon(session: Session, daemon: Connection, image: str) -> str:
+    first, slash, rest = image.partition("/")
+    if first not in session.config.remotes or _exists(daemon, image):
+        return ""
+    guess = f"{first}:{rest}"
+    sys.stderr.write(f"The local image '{image}' couldn't be found, trying '{guess}' instead.\n")
+    return guess if slash else f"{first}:default"
+
+
+def _exists(daemon: Connection, image: str) -> bool:
+    for path in (f"/1.0/images/aliases/{quote(image)}", f"/1.0/images/{quote(image)}"):
+        try:
+            daemon.get(path)
+        except ApiError:
+            continue
+        return True
+    return False
+
+
+def _local_source(daemon: Connection, name: str) -> dict[str, str]:
+    try:
+        target = daemon.get(f"/1.0/images/aliases/{quote(name)}")["target"]
+    except ApiError as error:
+        if error.code != 404:
+            raise
+        target = name
+    if not target or set(target) - set("0123456789abcdef"):
+        raise ApiError(
+            f'image "{name}" not found; `lxc image list` shows the local ones, debian:bookworm builds one'
+        )
+    return {"type": "image", "fingerprint": target}
+
+
+def _change(session: Session, name: str, change: dict[str, Any]) -> None:
+    try:
+        session.run("PUT", container_url(name, "state"), change, quiet=True)
+    except ApiError as error:
+        if error.code:
+            raise
+        raise ApiError(f"{error}\n{LOG_HINT.format(name)}") from None
+
+
+def _targets(session: Session, words: list[str]) -> list[str]:
+    need(words, 1)
+    names = []
+    for word in words:
+        _, name = session.server(word)
+        if not name:
+            raise ApiError(f'Must supply container name for: "{word}"')
+        names.append(name)
+    return names
+
+
+def start(session: Session, values: Values, words: list[str]) -> int:
+    """Start containers; a frozen one goes on."""
+
+    def one(name: str) -> None:
+        own = Session(session.config)
+        frozen = own.daemon.get(container_url(name))["status"] == "Frozen"
+        _change(own, name, {"action": "unfreeze" if frozen else "start", "timeout": -1})
+
+    in_parallel(_targets(session, words), one, "start")
+    return 0
+
+
+def _act(session: Session, words: list[str], action: str, verb: str, **more: Any) -> int:
+    def one(name: str) -> None:
+        _change(Session(session.config), name, {"action": action, **more})
+
+    in_parallel(_targets(session, words), one, verb)
+    return 0
+
+
+def stop(session: Session, values: Values, words: list[str]) -> int:
+    """Stop containers."""
+    return _act(session, words, "stop", "stop", timeout=values.timeout, force=values.force)
+
+
+def restart(session: Session, values: Values, words: list[str]) -> int:
+    """Stop containers and start them again."""
+    return _act(session, words, "restart", "restart", timeout=values.timeout, force=values.force)
+
+
+def pause(session: Session, values: Values, words: list[str]) -> int:
+    """Freeze containers."""
+    return _act(session, words, "freeze", "pause")
+
+
+def delete(session: Session, values: Values, words: list[str]) -> int:
+    """Delete containers, by force also running ones."""
+    names = _targets(session, words)
+    if values.interactive:
+        for name in names:
+            print(f"Remove {name} (yes/no): ", end="", flush=True)
+            if sys.stdin.readline().strip().lower() != "yes":
+                raise ApiError("User aborted delete operation.")
+
+    def one(name: str) -> None:
+        own = Session(session.config)
+        found = own.daemon.get(container_url(name))
+        if found["status"] != "Stopped":
+            if not values.force:
+                raise ApiError("The container is currently running, stop it first or pass --force.")
+            _change(own, name, {"action": "stop", "timeout": -1, "force": True})
+            if found["ephemeral"]:
+                return
+        own.run("DELETE", container_url(name), quiet=True)
+
+    in_parallel(names, one, "delete")
+    return 0

@@ -1,0 +1,70 @@
+"""Editing an object as YAML: in an editor that comes back with the error, or from a pipe."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+
+from wardian.cli import output
+from wardian.client.connection import ApiError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+EDITORS = ("editor", "vi", "emacs", "nano")
+YAML_BYTES = 1024 * 1024
+
+
+def load(text: str) -> dict[str, Any]:
+    """The map that the text is; ApiError saying what is wrong with it."""
+    import yaml
+
+    if len(text) > YAML_BYTES:
+        raise ApiError("the YAML is larger than 1 MiB")
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ApiError(f"the YAML is not valid: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict):
+        raise ApiError("the YAML is not a map")
+    return found
+
+
+def edit(present: dict[str, Any], about: str, apply: Callable[[dict[str, Any]], None]) -> None:
+    """Let the user change the object and apply it; on a mistake the editor opens again."""
+    if not sys.stdin.isatty():
+        apply(load(sys.stdin.read()))
+        return
+    import subprocess
+    import tempfile
+
+    comment = "".join(f"### {line}\n" for line in about.splitlines())
+    text = f"{comment}### Lines starting with # are ignored. The name can't be changed.\n\n{output.yaml(present)}"
+    with tempfile.NamedTemporaryFile("w+", prefix="lxd_editor_", suffix=".yaml") as file:
+        file.write(text)
+        file.flush()
+        while True:
+            if subprocess.run([*_editor(), file.name], check=False).returncode:
+                raise ApiError("the editor ended with an error; nothing was changed")
+            try:
+                with open(file.name) as edited:
+                    apply(load(edited.read()))
+                return
+            except ApiError as error:
+                sys.stderr.write(f"Config parsing error: {error}\n")
+                print("Press enter to start the editor again")
+                sys.stdin.readline()
+
+
+def _editor() -> list[str]:
+    for variable in ("VISUAL", "EDITOR"):
+        if os.environ.get(variable):
+            return shlex.split(os.environ[variable])
+    for name in EDITORS:
+        if shutil.which(name):
+            return [name]
+    raise ApiError("No text editor found, please set the EDITOR environment variable.")

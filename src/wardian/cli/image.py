@@ -1,0 +1,167 @@
+"""lxc image: the store of images, and what remotes offer."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from wardian.cli import editor, image_list, image_transfer, output
+from wardian.cli.options import Values
+from wardian.cli.session import Session, UsageError, need
+from wardian.client.connection import ApiError, Connection, quote
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def run(session: Session, values: Values, words: list[str]) -> int:
+    """Dispatch on the subcommand."""
+    if not words or words[0] not in SUBCOMMANDS:
+        raise UsageError
+    SUBCOMMANDS[words[0]](session, values, words[1:])
+    return 0
+
+
+def resolve(daemon: Connection, name: str) -> str:
+    """The fingerprint (or prefix) of an alias or fingerprint."""
+    try:
+        target: str = daemon.get(f"/1.0/images/aliases/{quote(name)}")["target"]
+    except ApiError as error:
+        if error.code != 404:
+            raise
+        return name
+    return target
+
+
+def _url(daemon: Connection, name: str) -> str:
+    return f"/1.0/images/{quote(resolve(daemon, name))}"
+
+
+def _import(session: Session, values: Values, words: list[str]) -> None:
+    remote = next((w for w in words if w.endswith(":") and not os.path.exists(w)), "")
+    properties = [w for w in words if "=" in w and not os.path.exists(w)]
+    paths = [w for w in words if w != remote and w not in properties]
+    need(paths, 1, 2)
+    if paths[0].startswith(("http://", "https://")):
+        raise ApiError("importing an image from a URL is not available in this version; download it first")
+    daemon, _ = session.server(remote or f"{session.config.default}:")
+    fingerprint = image_transfer.upload(session, daemon, paths, public=values.public, properties=properties)
+    for alias in values.alias:
+        move_alias(daemon, alias, fingerprint)
+    print(f"Image imported with fingerprint: {fingerprint}")
+
+
+def move_alias(daemon: Connection, alias: str, fingerprint: str) -> None:
+    """Point the alias at the image, whether it exists or not."""
+    body = {"name": alias, "target": fingerprint}
+    try:
+        daemon.request("POST", "/1.0/images/aliases", body)
+    except ApiError as error:
+        if error.code != 409:
+            raise
+        daemon.request("PATCH", f"/1.0/images/aliases/{quote(alias)}", {"target": fingerprint})
+
+
+def _export(session: Session, values: Values, words: list[str]) -> None:
+    need(words, 1, 2)
+    daemon, name = session.server(words[0])
+    image_transfer.download(daemon, resolve(daemon, name), words[1] if len(words) > 1 else ".")
+    if len(words) < 2 or words[1] != "-":
+        print("Image exported successfully!")
+
+
+def _delete(session: Session, values: Values, words: list[str]) -> None:
+    need(words, 1)
+    for word in words:
+        daemon, name = session.server(word)
+        session.run("DELETE", _url(daemon, name), quiet=True)
+
+
+def _info(session: Session, values: Values, words: list[str]) -> None:
+    need(words, 1, 1)
+    daemon, name = session.server(words[0])
+    image = daemon.get(_url(daemon, name))
+    times = [
+        ("Created", output.time(image["created_at"])),
+        ("Uploaded", output.time(image["uploaded_at"])),
+        ("Expires", output.time(image["expires_at"]) or "never"),
+        ("Last used", output.time(image["last_used_at"]) or "never"),
+    ]
+    lines = [
+        f"Fingerprint: {image['fingerprint']}",
+        f"Size: {image['size'] / 1024**2:.2f}MB",
+        f"Architecture: {image['architecture']}",
+        f"Public: {'yes' if image['public'] else 'no'}",
+        "Timestamps:",
+        *(f"    {label}: {text}" for label, text in times if text),
+        "Properties:",
+        *(f"    {key}: {value}" for key, value in sorted(image["properties"].items())),
+        "Aliases:",
+        *(
+            f"    - {a['name']}{' (' + a['description'] + ')' if a['description'] else ''}"
+            for a in image["aliases"]
+        ),
+        f"Cached: {'yes' if image['cached'] else 'no'}",
+        f"Auto update: {'enabled' if image['auto_update'] else 'disabled'}",
+    ]
+    origin = image.get("update_source")
+    if origin:
+        lines += ["Source:", f"    Server: {origin['server']}", f"    Protocol: {origin['protocol']}"]
+        lines.append(f"    Alias: {origin['alias']}")
+    print("\n".join(lines))
+
+
+def _writable(image: dict[str, Any]) -> dict[str, Any]:
+    return {key: image[key] for key in ("auto_update", "properties", "public")}
+
+
+def _show(session: Session, values: Values, words: list[str]) -> None:
+    need(words, 1, 1)
+    daemon, name = session.server(words[0])
+    sys.stdout.write(output.yaml(_writable(daemon.get(_url(daemon, name)))))
+
+
+def _edit(session: Session, values: Values, words: list[str]) -> None:
+    need(words, 1, 1)
+    daemon, name = session.server(words[0])
+    url = _url(daemon, name)
+    found, headers = daemon.request("GET", url)
+
+    def apply(wanted: dict[str, Any]) -> None:
+        body = {key: wanted[key] for key in ("auto_update", "properties", "public") if key in wanted}
+        daemon.request("PUT", url, body, {"If-Match": headers["etag"]})
+
+    editor.edit(
+        _writable(found["metadata"]), f"This is the image {found['metadata']['fingerprint']}.", apply
+    )
+
+
+def _alias(session: Session, values: Values, words: list[str]) -> None:
+    need(words, 1)
+    action, *rest = words
+    if action == "list":
+        image_list.aliases(session, values, rest)
+        return
+    if action == "create":
+        need(rest, 2, 2)
+        daemon, alias = session.server(rest[0])
+        daemon.request("POST", "/1.0/images/aliases", {"name": alias, "target": resolve(daemon, rest[1])})
+    elif action == "delete":
+        need(rest, 1, 1)
+        daemon, alias = session.server(rest[0])
+        daemon.request("DELETE", f"/1.0/images/aliases/{quote(alias)}")
+    else:
+        raise UsageError
+
+
+SUBCOMMANDS = {
+    "import": _import,
+    "export": _export,
+    "delete": _delete,
+    "info": _info,
+    "show": _show,
+    "edit": _edit,
+    "list": image_list.images,
+    "alias": _alias,
+}

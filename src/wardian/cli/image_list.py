@@ -1,0 +1,118 @@
+"""Lists of images and aliases: of the store, and what the remote debian: offers."""
+
+from __future__ import annotations
+
+import re
+
+from wardian.cli import output
+from wardian.cli.options import Values
+from wardian.cli.session import Session
+from wardian.client import config
+from wardian.client.connection import ApiError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+HEADERS = ("ALIAS", "FINGERPRINT", "PUBLIC", "DESCRIPTION", "ARCH", "SIZE", "UPLOAD DATE")
+
+
+def images(session: Session, values: Values, words: list[str]) -> None:
+    """Print the images that match all filters."""
+    remote, filters = _split(session, words)
+    if values.format not in output.FORMATS:
+        raise ApiError(f'invalid format "{values.format}"')
+    if remote.protocol == "bootstrap":
+        found = offers()
+    elif remote.protocol == "lxd":
+        found = session.at(remote).get("/1.0/images?recursion=1")
+    else:
+        raise ApiError(config.UNAVAILABLE.format(remote.name))
+    found = [image for image in found if all(matches(image, text) for text in filters)]
+    found.sort(key=lambda image: [(not cell, cell) for cell in _row(image)])
+    output.show(values.format, HEADERS, [_row(image) for image in found], found)
+
+
+def _split(session: Session, words: list[str]) -> tuple[config.Remote, list[str]]:
+    if words and ":" in words[0] and "=" not in words[0]:
+        name, _, rest = words[0].partition(":")
+        return session.config.remote(name), ([rest] if rest else []) + words[1:]
+    return session.config.remote(session.config.default), words
+
+
+def offers() -> list[dict[str, Any]]:
+    """What the remote debian: can build, in the shape of images."""
+    from wardian.model import bootstrap
+
+    return [
+        {
+            "fingerprint": "",
+            "public": True,
+            "architecture": ours,
+            "size": 0,
+            "uploaded_at": "",
+            "properties": {
+                "os": "Debian",
+                "release": suite,
+                "description": f"Debian {suite} {debian} (built here)",
+            },
+            "aliases": [
+                {"name": f"{name}{'' if debian == 'amd64' else '/' + debian}", "description": ""}
+                for name in (suite, *others)
+            ],
+        }
+        for suite, others in bootstrap.SUITES.items()
+        for debian, ours in bootstrap.ARCHITECTURES.items()
+    ]
+
+
+def _row(image: dict[str, Any]) -> list[str]:
+    names = [alias["name"] for alias in image["aliases"]]
+    shown = min(names, key=len) if image["fingerprint"] and names else (names or [""])[0]
+    more = f" ({len(names) - 1} more)" if len(names) > 1 else ""
+    return [
+        shown + more,
+        image["fingerprint"][:12],
+        "yes" if image["public"] else "no",
+        image["properties"].get("description", ""),
+        image["architecture"],
+        f"{image['size'] / 1024**2:.2f}MB" if image["size"] else "",
+        output.long_time(image["uploaded_at"]),
+    ]
+
+
+def matches(image: dict[str, Any], text: str) -> bool:
+    """Whether an image passes one filter: `key=value`, or part of an alias or fingerprint."""
+    key, equals, wanted = text.partition("=")
+    if not equals:
+        return text in image["fingerprint"] or any(text in alias["name"] for alias in image["aliases"])
+    pattern = wanted if "^" in wanted or "$" in wanted else f"^{wanted}$"
+    for name, value in image["properties"].items():
+        given, parts = key.split("."), name.split(".")
+        if len(given) == len(parts) and all(p.startswith(g) for g, p in zip(given, parts, strict=True)):
+            try:
+                if re.search(pattern, value):
+                    return True
+            except re.error:
+                if wanted == value:
+                    return True
+    return False
+
+
+def aliases(session: Session, values: Values, words: list[str]) -> None:
+    """Print the aliases that match any filter."""
+    remote, filters = _split(session, words)
+    if remote.protocol == "bootstrap":
+        found = [
+            {"name": a["name"], "target": "", "description": o["properties"]["description"]}
+            for o in offers()
+            for a in o["aliases"]
+        ]
+    else:
+        found = session.at(remote).get("/1.0/images/aliases?recursion=1")
+    rows = [
+        [alias["name"], alias["target"][:12], alias["description"]]
+        for alias in sorted(found, key=lambda alias: alias["name"])
+        if not filters or any(text in alias["name"] or text in alias["target"] for text in filters)
+    ]
+    output.show(values.format, ("ALIAS", "FINGERPRINT", "DESCRIPTION"), rows, found)

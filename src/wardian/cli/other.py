@@ -1,0 +1,98 @@
+"""The small commands: monitor, remote, help, version, finger, completion."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from wardian import __version__
+from wardian.cli import commands, output
+from wardian.cli.options import Values
+from wardian.cli.session import Session, UsageError, need
+from wardian.client.connection import ApiError
+from wardian.client.websocket import TEXT, open_websocket
+
+
+def monitor(session: Session, values: Values, words: list[str]) -> int:
+    """Print events until interrupted."""
+    need(words, 0, 1)
+    daemon, _ = session.server(words[0] if words else f"{session.config.default}:")
+    query = f"?type={','.join(values.type)}" if values.type else ""
+    events = open_websocket(daemon.path, f"/1.0/events{query}")
+    try:
+        while not events.closed:
+            for kind, payload in events.receive():
+                if kind == TEXT:
+                    event = json.loads(payload)
+                    sys.stdout.write(output.yaml(dict(sorted(event.items()))) + "\n")
+                    sys.stdout.flush()
+    except KeyboardInterrupt:
+        events.close()
+    return 0
+
+
+def remote(session: Session, values: Values, words: list[str]) -> int:
+    """List the remotes, or print the default one."""
+    if words == ["get-default"]:
+        print(session.config.default)
+        return 0
+    if words != ["list"]:
+        raise UsageError
+    rows = [
+        [
+            f"{r.name} (default)" if r.name == session.config.default else r.name,
+            r.url,
+            r.protocol,
+            "YES" if r.public else "NO",
+            "YES" if r.static else "NO",
+        ]
+        for r in sorted(session.config.remotes.values(), key=lambda r: r.name)
+    ]
+    sys.stdout.write(output.table(("NAME", "URL", "PROTOCOL", "PUBLIC", "STATIC"), rows))
+    return 0
+
+
+def help(session: Session, values: Values, words: list[str]) -> int:
+    """Print the help page, or the help of commands."""
+    if not words:
+        sys.stdout.write(commands.help_page(everything=values.all))
+    for word in words:
+        command = commands.find(word)
+        if command is None:
+            sys.stderr.write(f"error: unknown command: {word}\n")
+        else:
+            sys.stdout.write(command.help_text())
+    return 0
+
+
+def version(session: Session, values: Values, words: list[str]) -> int:
+    """Print the version."""
+    if words:
+        raise UsageError
+    print(__version__)
+    return 0
+
+
+def finger(session: Session, values: Values, words: list[str]) -> int:
+    """Connect and say nothing."""
+    need(words, 0, 1)
+    daemon, _ = session.server(words[0] if words else f"{session.config.default}:")
+    daemon.get("/1.0")
+    return 0
+
+
+def completion(session: Session, values: Values, words: list[str]) -> int:
+    """Print a shell's completion script, or (for the script) the words that fit."""
+    from wardian.cli import completion as scripts
+
+    if words[:1] == ["words"]:
+        try:
+            print("\n".join(scripts.words(session, words[1:])))
+        except ApiError:
+            return 1
+        return 0
+    need(words, 1, 1)
+    if words[0] not in scripts.SCRIPTS:
+        raise ApiError(f'no completion for "{words[0]}"; there is bash, zsh and fish')
+    sys.stdout.write(scripts.SCRIPTS[words[0]])
+    return 0

@@ -1,0 +1,133 @@
+"""lxc profile: configuration that containers share."""
+
+from __future__ import annotations
+
+import sys
+
+from wardian.cli import editor, output
+from wardian.cli.config import read_value
+from wardian.cli.options import Values
+from wardian.cli.session import Session, UsageError, container_url, need
+from wardian.client.connection import ApiError, quote
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def run(session: Session, values: Values, words: list[str]) -> int:
+    """Dispatch on the subcommand."""
+    if not words or words[0] not in SUBCOMMANDS:
+        raise UsageError
+    function, least, most = SUBCOMMANDS[words[0]]
+    need(words[1:], least, most)
+    function(session, words[1:])
+    return 0
+
+
+def _url(name: str) -> str:
+    return f"/1.0/profiles/{quote(name)}"
+
+
+def _list(session: Session, words: list[str]) -> None:
+    daemon, name = session.server(words[0] if words else f"{session.config.default}:")
+    if name:
+        raise ApiError("Cannot provide container name to list")
+    for url in sorted(daemon.get("/1.0/profiles")):
+        print(url.rsplit("/", 1)[1])
+
+
+def _show(session: Session, words: list[str]) -> None:
+    daemon, name = session.server(words[0])
+    found = daemon.get(_url(name))
+    sys.stdout.write(
+        output.yaml({key: found[key] for key in ("name", "config", "description", "devices", "used_by")})
+    )
+
+
+def _create(session: Session, words: list[str]) -> None:
+    daemon, name = session.server(words[0])
+    body: dict[str, Any] = {"name": name}
+    if not sys.stdin.isatty() and (text := _piped()):
+        body |= {k: v for k, v in editor.load(text).items() if k in ("config", "devices", "description")}
+    daemon.request("POST", "/1.0/profiles", body)
+    print(f"Profile {name} created")
+
+
+def _piped() -> str:
+    import os
+    import select
+    import stat
+
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    is_file = stat.S_ISREG(mode) or (stat.S_ISFIFO(mode) and bool(select.select([sys.stdin], [], [], 0)[0]))
+    return sys.stdin.read() if is_file else ""
+
+
+def _copy(session: Session, words: list[str]) -> None:
+    daemon, name = session.server(words[0])
+    target, new = session.server(words[1])
+    found = daemon.get(_url(name))
+    body = {key: found[key] for key in ("config", "devices", "description")}
+    target.request("POST", "/1.0/profiles", {**body, "name": new or name})
+
+
+def _get(session: Session, words: list[str]) -> None:
+    daemon, name = session.server(words[0])
+    print(daemon.get(_url(name))["config"].get(words[1], ""))
+
+
+def _set(session: Session, words: list[str]) -> None:
+    daemon, name = session.server(words[0])
+    if len(words) == 3 and "=" not in words[1]:
+        change = {words[1]: read_value(words[2])}
+    else:
+        if not all("=" in word for word in words[1:]):
+            raise UsageError
+        change = {key: value for key, _, value in (word.partition("=") for word in words[1:])}
+    daemon.request("PATCH", _url(name), {"config": change})
+
+
+def _unset(session: Session, words: list[str]) -> None:
+    daemon, name = session.server(words[0])
+    daemon.request("PATCH", _url(name), {"config": {words[1]: None}})
+
+
+def _delete(session: Session, words: list[str]) -> None:
+    daemon, name = session.server(words[0])
+    daemon.request("DELETE", _url(name))
+    print(f"Profile {name} deleted")
+
+
+def _edit(session: Session, words: list[str]) -> None:
+    daemon, name = session.server(words[0])
+    found, headers = daemon.request("GET", _url(name))
+    present = {key: found["metadata"][key] for key in ("config", "description", "devices")}
+
+    def apply(wanted: dict[str, Any]) -> None:
+        body = {key: wanted.get(key) or present[key].__class__() for key in present}
+        daemon.request("PUT", _url(name), body, {"If-Match": headers["etag"]})
+
+    editor.edit(present, f"This is the profile {name}.", apply)
+
+
+def _apply(session: Session, words: list[str]) -> None:
+    daemon, name = session.server(words[0])
+    profiles = [p for p in (words[1] if len(words) > 1 else "").split(",") if p]
+    daemon.request("PATCH", container_url(name), {"profiles": profiles})
+    print(f"Profiles {','.join(profiles) or '(none)'} applied to {name}")
+
+
+SUBCOMMANDS: dict[str, tuple[Any, int, int | None]] = {
+    "list": (_list, 0, 1),
+    "show": (_show, 1, 1),
+    "create": (_create, 1, 1),
+    "copy": (_copy, 2, 2),
+    "get": (_get, 2, 2),
+    "set": (_set, 2, None),
+    "unset": (_unset, 2, 2),
+    "delete": (_delete, 1, 1),
+    "edit": (_edit, 1, 1),
+    "apply": (_apply, 1, 2),
+}
+"""Word -> (function, least and most words after it)."""

@@ -1,0 +1,165 @@
+"""What a command works with: the configuration, the daemon it talks to, waiting for operations."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from wardian.client import config
+from wardian.client.connection import ApiError, Connection, quote
+from wardian.client.websocket import TEXT, open_websocket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from wardian.client.config import Remote
+
+FINAL = 200
+FORCE_AFTER = 3
+
+
+class UsageError(Exception):
+    """Wrong number of words: the usage is shown, exit status 1."""
+
+
+class Session:
+    """One run of the client."""
+
+    def __init__(self, configuration: config.Config) -> None:
+        self.config = configuration
+        self._connection: Connection | None = None
+
+    @property
+    def daemon(self) -> Connection:
+        """The local daemon."""
+        if self._connection is None:
+            self._connection = Connection()
+        return self._connection
+
+    def server(self, text: str) -> tuple[Connection, str]:
+        """(daemon, object) of `[remote:]object`; ApiError if the remote has no containers."""
+        remote, name = self.config.split(text)
+        return self.at(remote), name
+
+    def at(self, remote: Remote) -> Connection:
+        """The daemon of a remote."""
+        if remote.protocol != "lxd":
+            raise ApiError("The remote isn't a private LXD server")
+        if not remote.url.startswith("unix:"):
+            raise ApiError(
+                f'remote "{remote.name}" is on the network, which is not available in this version'
+            )
+        return self.daemon
+
+    def run(self, verb: str, path: str, content: Any = None, *, quiet: bool = False) -> dict[str, Any]:
+        """Send a request that starts an operation and wait for its end; the operation's object.
+
+        ApiError with the operation's own message if it fails. On a terminal, progress is shown.
+        """
+        watches = sys.stdout.isatty() and not quiet
+        events = open_websocket(self.daemon.path, "/1.0/events?type=operation") if watches else None
+        try:
+            started = self.daemon.request(verb, path, content)[0]
+            if started["type"] != "async":
+                return started
+            operation = started["metadata"]
+            finished = self._wait(operation, self._progress(events, operation["id"]) if events else None)
+        finally:
+            if events is not None:
+                events.close()
+        if finished["status_code"] != FINAL:
+            raise ApiError(finished["err"] or finished["status"])
+        return finished
+
+    def _wait(self, operation: dict[str, Any], progress: Callable[[], None] | None) -> dict[str, Any]:
+        path = f"/1.0/operations/{operation['id']}"
+        interrupts = 0
+        while True:
+            try:
+                if progress is not None:
+                    progress()
+                found: dict[str, Any] = Connection(self.daemon.path).get(f"{path}/wait")
+                return found
+            except KeyboardInterrupt:
+                interrupts += 1
+                self._cancel(path, interrupts)
+
+    def _cancel(self, path: str, interrupts: int) -> None:
+        if interrupts >= FORCE_AFTER:
+            raise ApiError("User signaled us three times, exiting. The remote operation will keep running.")
+        try:
+            Connection(self.daemon.path).request("DELETE", path)
+        except ApiError as error:
+            sys.stderr.write(f"{error} (interrupt two more times to force)\n")
+
+    def _progress(self, events: Any, id: str) -> Callable[[], None]:
+        def follow() -> None:
+            shown = ""
+            try:
+                while not events.closed:
+                    for kind, payload in events.receive():
+                        operation = json.loads(payload)["metadata"] if kind == TEXT else {}
+                        if operation.get("id") != id:
+                            continue
+                        text = _progress_text(operation)
+                        if text != shown:
+                            sys.stdout.write("\r" + text.ljust(len(shown)))
+                            sys.stdout.flush()
+                            shown = text
+                        if operation["status_code"] >= FINAL:
+                            return
+            finally:
+                if shown:
+                    sys.stdout.write("\r" + " " * len(shown) + "\r")
+                    sys.stdout.flush()
+
+        return follow
+
+
+def _progress_text(operation: dict[str, Any]) -> str:
+    for key, value in (operation.get("metadata") or {}).items():
+        if key.endswith("_progress"):
+            stage = key.removesuffix("_progress").capitalize()
+            return f"{stage}: {value}"[:100]
+    return ""
+
+
+def container_url(name: str, *rest: str) -> str:
+    """The path of a container in the API."""
+    return "/".join(("/1.0/containers", quote(name), *rest))
+
+
+def need(words: Sequence[str], least: int, most: int | None = None) -> None:
+    """UsageError unless there are that many words (most None: no bound; default: exactly `least`)."""
+    if len(words) < least or (most is not None and len(words) > most):
+        raise UsageError
+
+
+def in_parallel(names: Sequence[str], work: Callable[[str], None], verb: str) -> None:
+    """Do it for all names at once; every failure is told, then one error for all."""
+    if len(names) == 1:
+        work(names[0])
+        return
+    import threading
+
+    failures: dict[str, str] = {}
+
+    def one(name: str) -> None:
+        try:
+            work(name)
+        except ApiError as error:
+            failures[name] = str(error)
+
+    threads = [threading.Thread(target=one, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        for name in names:
+            for line in failures.get(name, "").splitlines():
+                sys.stderr.write(f"{name}: error: {line}\n")
+        sys.stderr.write("\n")
+        raise ApiError(f"Some containers failed to {verb}")
