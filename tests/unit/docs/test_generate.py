@@ -1,0 +1,27 @@
+"""The reference pages are what the tables say."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from wardian.model import devices, keys
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def test_the_reference_pages_are_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, DOCS / "generate.py", "--check"], stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_key_and_every_property_is_explained() -> None:
+    configuration = (DOCS / "reference" / "configuration.md").read_text()
+    assert [key.name for key in keys.KEYS if f"| `{key.name}` |" not in configuration] == []
+    page = (DOCS / "reference" / "devices.md").read_text()
+    options = [option for kind in (*devices.TYPES, *devices.NIC_TYPES) for option in kind.options]
+    assert [option.name for option in options if f"| `{option.name}` |" not in page] == []
+    assert all(
+        help.endswith(".") for help in [row.help for row in keys.KEYS] + [row.help for row in options]
+    )

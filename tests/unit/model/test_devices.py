@@ -1,0 +1,148 @@
+"""The table of device types: what is accepted, the texts of refusals, the order of set-up."""
+
+import pytest
+
+from wardian.errors import InvalidInput
+from wardian.model import devices
+
+ROOT = {"type": "disk", "path": "/", "pool": "default"}
+NIC = {"type": "nic", "nictype": "bridged", "parent": "lxdbr0", "name": "eth0"}
+DATA = {"type": "disk", "path": "/data", "source": "/srv/data"}
+
+
+def refusal(device: dict[str, str], *, name: str = "x") -> str:
+    """The message with which a device is refused."""
+    with pytest.raises(InvalidInput) as caught:
+        devices.check({name: device}, expanded=False)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        ROOT,
+        NIC,
+        DATA,
+        {"type": "none"},
+        {**NIC, "mtu": "1500", "hwaddr": "00:16:3e:00:00:01", "host_name": "vc1"},
+        {"type": "nic", "nictype": "p2p"},
+        {"type": "nic", "nictype": "macvlan", "parent": "eth0"},
+        {"type": "nic", "nictype": "physical", "parent": "eth1", "name": "wan0"},
+        {**ROOT, "size": "10GB", "readonly": "true"},
+        {**ROOT, "source": ""},
+        {**DATA, "optional": "yes", "readonly": "no", "recursive": "1"},
+    ],
+)
+def test_a_device_may_be(device: dict[str, str]) -> None:
+    devices.check({"x": device}, expanded=False)
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ({}, "Missing device type for device 'x'"),
+        ({"type": "gpu"}, "Invalid device type for device 'x': gpu (not one of none, nic, disk)"),
+        (
+            {"type": "unix-char"},
+            "Invalid device type for device 'x': unix-char (not one of none, nic, disk)",
+        ),
+    ],
+)
+def test_a_wrong_type_is_refused(device: dict[str, str], message: str) -> None:
+    assert refusal(device) == message
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ({"type": "none", "path": "/"}, "Invalid device configuration key for none: path"),
+        ({"type": "nic"}, "Missing nic type"),
+        ({"type": "nic", "nictype": "ovn"}, "Bad nic type: ovn"),
+        ({"type": "nic", "nictype": "bridged"}, "Missing parent for bridged type nic."),
+        ({"type": "nic", "nictype": "macvlan", "parent": ""}, "Missing parent for macvlan type nic."),
+        (
+            {"type": "nic", "nictype": "p2p", "parent": "eth0"},
+            "Invalid device configuration key for nic: parent",
+        ),
+        ({**NIC, "vlan": "5"}, "Invalid device configuration key for nic: vlan"),
+        ({**NIC, "mtu": "9"}, "mtu: Invalid value for an integer: 9 (not between 68 and 65535)"),
+        ({"type": "disk"}, 'Disk entry is missing the required "path" property.'),
+        ({"type": "disk", "path": "/a"}, 'Disk entry is missing the required "source" property.'),
+        ({**ROOT, "source": "/srv"}, 'Root disk entry may not have a "source" property set.'),
+        ({**DATA, "size": "1GB"}, "Only the root disk may have a size quota."),
+        (
+            {**DATA, "pool": "p"},
+            'only the root disk is in a storage pool; use "source" for a path of the host',
+        ),
+        (
+            {**ROOT, "recursive": "true"},
+            "The recursive option is only supported for additional bind-mounted paths.",
+        ),
+        ({**DATA, "shift": "true"}, "Invalid device configuration key for disk: shift"),
+        ({**DATA, "readonly": "maybe"}, "readonly: Invalid value for a boolean: maybe"),
+        ({**DATA, "source": "srv"}, "source: Invalid value: srv (not an absolute path)"),
+        ({**DATA, "path": "/../etc"}, "path: Invalid value: /../etc (not a plain path in the container)"),
+        (
+            {**DATA, "source": "/srv\nx"},
+            "source: a value of this key is one line without control characters: /srv\\nx",
+        ),
+    ],
+)
+def test_a_wrong_property_is_refused_by_name(device: dict[str, str], message: str) -> None:
+    assert refusal(device) == f'device "x": {message}'
+
+
+@pytest.mark.parametrize("option", [(kind, option) for kind in devices.NIC_TYPES for option in kind.options])
+def test_no_property_of_a_nic_can_add_a_line(option: tuple[devices.DeviceType, devices.Option]) -> None:
+    device = {"type": "nic", "nictype": option[0].name, "parent": "br0", option[1].name: "a\nlxc.x = y"}
+    assert refusal(device).isprintable()
+
+
+def test_a_device_name_is_plain() -> None:
+    assert refusal(DATA, name="../x").startswith('device name "../x" is not valid')
+
+
+def test_a_path_is_used_once() -> None:
+    with pytest.raises(InvalidInput, match=r"^More than one disk device uses the same path: /data\.$"):
+        devices.check({"a": DATA, "b": {**DATA, "path": "data/"}}, expanded=False)
+
+
+def test_a_container_has_one_root_disk_in_the_end() -> None:
+    devices.check({"root": ROOT, "eth0": NIC}, expanded=True)
+    with pytest.raises(InvalidInput, match=r"^No root device could be found\.$"):
+        devices.check({"eth0": NIC}, expanded=True)
+    with pytest.raises(InvalidInput, match=r"^More than one root device found\.$"):
+        devices.check({"root": ROOT, "root2": ROOT}, expanded=True)
+
+
+def test_devices_are_set_up_by_type_then_path_then_name() -> None:
+    given = {
+        "eth1": NIC,
+        "a": {**DATA, "path": "/data-old"},
+        "b": {**DATA, "path": "/data/sub"},
+        "eth0": NIC,
+        "z": DATA,
+        "root": ROOT,
+        "hidden": {"type": "none"},
+    }
+    assert [name for name, _ in devices.sorted_devices(given)] == [
+        "root",
+        "z",
+        "b",
+        "a",
+        "eth0",
+        "eth1",
+        "hidden",
+    ]
+
+
+def test_a_mount_point_has_one_spelling() -> None:
+    assert devices.mount_point({"path": "srv//www/"}) == "/srv/www"
+    assert devices.mount_point({"path": "/"}) == "/"
+
+
+def test_each_default_is_a_value_that_the_property_takes() -> None:
+    for kind in (*devices.TYPES, *devices.NIC_TYPES):
+        for option in kind.options:
+            if option.default:
+                option.type.check(option.default)
