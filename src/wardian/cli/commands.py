@@ -263,7 +263,7 @@ Examples:
     Command(
         "list",
         "list:run",
-        """Usage: lxc list [<remote>:] [<filter>...] [--format table|json|csv|yaml|compact] [-c <columns>] [--fast]
+        """Usage: lxc list [<remote>:] [<filter>...] [--format FORMAT] [-c <columns>] [--fast]
 
 List the existing containers.
 

@@ -43,7 +43,8 @@ def edit(present: dict[str, Any], about: str, apply: Callable[[dict[str, Any]], 
     import tempfile
 
     comment = "".join(f"### {line}\n" for line in about.splitlines())
-    text = f"{comment}### Lines starting with # are ignored. The name can't be changed.\n\n{output.yaml(present)}"
+    comment += "### Lines starting with # are ignored. The name can't be changed.\n\n"
+    text = comment + output.yaml(present)
     with tempfile.NamedTemporaryFile("w+", prefix="lxd_editor_", suffix=".yaml") as file:
         file.write(text)
         file.flush()

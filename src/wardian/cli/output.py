@@ -120,4 +120,5 @@ def long_time(text: str) -> str:
     if not time(text):
         return ""
     year, month, day, hour = text[:4], int(text[5:7]), int(text[8:10]), int(text[11:13])
-    return f"{MONTHS[month - 1]} {day}, {year} at {hour % 12 or 12}:{text[14:16]}{'am' if hour < 12 else 'pm'} (UTC)"
+    clock = f"{hour % 12 or 12}:{text[14:16]}{'am' if hour < 12 else 'pm'}"
+    return f"{MONTHS[month - 1]} {day}, {year} at {clock} (UTC)"

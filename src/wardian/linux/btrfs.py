@@ -22,12 +22,13 @@ _NAME_BYTES = 4039
 _PATH_BYTES = 4087
 
 
-def _volume_args_v2(fd: int, flags: int, name: str) -> bytes:
+def _volume_args_v2(fd: int, flags: int, name: str) -> bytearray:
     """struct btrfs_ioctl_vol_args_v2: fd, transid, flags, 4 unused words, name."""
     encoded = os.fsencode(name)
     if len(encoded) > _NAME_BYTES:
         raise OSError(36, os.strerror(36), name)
-    return struct.pack("=qQQ32s4040s", fd, 0, flags, b"", encoded)
+    # Mutable: Python copies immutable arguments into 1 KiB.
+    return bytearray(struct.pack("=qQQ32s4040s", fd, 0, flags, b"", encoded))
 
 
 def create_subvolume(parent_fd: int, name: str) -> None:
@@ -42,7 +43,7 @@ def snapshot(source_fd: int, parent_fd: int, name: str, *, read_only: bool = Fal
 
 def delete_subvolume(parent_fd: int, name: str) -> None:
     """Remove the subvolume; the kernel frees its blocks later. ENOTEMPTY if others are nested in it."""
-    fcntl.ioctl(parent_fd, _SNAP_DESTROY, struct.pack("=q4088s", 0, os.fsencode(name)))
+    fcntl.ioctl(parent_fd, _SNAP_DESTROY, bytearray(struct.pack("=q4088s", 0, os.fsencode(name))))
 
 
 def set_read_only(subvolume_fd: int, read_only: bool) -> None:

@@ -63,18 +63,6 @@ def split_list(text: str) -> list[str]:
     return [word.strip() for word in text.split(",")] if text else []
 
 
-def format_size(size_bytes: int, decimals: int = 2) -> str:
-    """For people: `0B`, `512B`, `1.50kB`, `12.00GB`, as the client prints sizes."""
-    if size_bytes < 1024:
-        return f"{size_bytes}B"
-    value = float(size_bytes)
-    for letter in _BINARY:
-        value /= 1024
-        if value < 1024 or letter == _BINARY[-1]:
-            break
-    return f"{value:.{decimals}f}{letter}B"
-
-
 def _scaled(text: str, suffixes: dict[str, int], base: int) -> int:
     match = _NUMBER.fullmatch(text)
     if match is None:

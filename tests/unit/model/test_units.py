@@ -89,21 +89,6 @@ def test_a_percentage_is_a_whole_number() -> None:
             units.parse_percent(text)
 
 
-@pytest.mark.parametrize(
-    ("size_bytes", "text"),
-    [
-        (0, "0B"),
-        (1023, "1023B"),
-        (1024, "1.00kB"),
-        (66_479_718, "63.40MB"),
-        (2**60, "1.00EB"),
-        (2**73, "8192.00EB"),
-    ],
-)
-def test_sizes_are_shown_for_people(size_bytes: int, text: str) -> None:
-    assert units.format_size(size_bytes) == text
-
-
 def test_a_list_is_split_at_commas() -> None:
     assert units.split_list("overlay, nf_nat") == ["overlay", "nf_nat"]
     assert units.split_list("") == []
