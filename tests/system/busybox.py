@@ -5,7 +5,43 @@ import subprocess
 import time
 from pathlib import Path
 
-APPLETS = ["sh", "ash", "cat", "ls", "cp", "mv", "rm", "mkdir", "ln", "echo", "true", "false", "sleep", "id", "env", "printenv", "mount", "ps", "kill", "poweroff", "halt", "reboot", "hostname", "ip", "udhcpc", "wget", "ping", "nslookup", "stat", "md5sum", "sha256sum", "head", "tail", "wc", "tr", "grep", "sed", "touch", "chmod", "chown", "pwd", "test", "seq", "yes", "dd", "tar", "df", "du", "date", "uname"]
+APPLETS = (
+    *(
+        "sh",
+        "ash",
+        "cat",
+        "ls",
+        "cp",
+        "mv",
+        "rm",
+        "mkdir",
+        "ln",
+        "echo",
+        "true",
+        "false",
+        "sleep",
+        "id",
+        "env",
+    ),
+    *("printenv", "mount", "ps", "kill", "poweroff", "halt", "reboot", "hostname", "ip", "udhcpc", "wget"),
+    *("ping", "nslookup", "stat", "md5sum", "sha256sum", "head", "tail", "wc", "tr", "grep", "sed", "touch"),
+    *(
+        "chmod",
+        "chown",
+        "pwd",
+        "test",
+        "seq",
+        "yes",
+        "dd",
+        "tar",
+        "df",
+        "du",
+        "date",
+        "uname",
+        "stty",
+        "tty",
+    ),
+)
 INITTAB = """::sysinit:/etc/rcS
 ::ctrlaltdel:/bin/poweroff
 null::respawn:/bin/sleep 1000000
@@ -21,7 +57,8 @@ UDHCPC = """#!/bin/sh
 [ "$1" = bound ] || exit 0
 ip addr add "$ip/$mask" dev "$interface"
 ip route add default via "$router"
-{ [ -z "$search$domain" ] || echo "search ${search:-$domain}"; for s in $dns; do echo "nameserver $s"; done; } > /etc/resolv.conf
+echo "search ${search:-$domain}" > /etc/resolv.conf
+for server in $dns; do echo "nameserver $server" >> /etc/resolv.conf; done
 """
 METADATA = """architecture: x86_64
 creation_date: {created}

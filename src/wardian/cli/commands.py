@@ -132,7 +132,7 @@ Examples:
     Command(
         "exec",
         "exec:run",
-        """Usage: lxc exec [<remote>:]<container> [--mode=auto|interactive|non-interactive] [--env KEY=VALUE...] [--] <command...>
+        """Usage: lxc exec [<remote>:]<container> [--mode MODE] [--env KEY=VALUE...] [--] <command...>
 
 Run a command in a container.
 
@@ -247,7 +247,7 @@ Example:
     Command(
         "launch",
         "container:launch",
-        """Usage: lxc launch [<remote>:]<image> [<remote>:][<name>] [-e] [-p <profile>...] [-c <key=value>...]
+        """Usage: lxc launch [<remote>:]<image> [<remote>:][<name>] [-e] [-p PROFILE]... [-c KEY=VALUE]...
 
 Create and start containers from images.
 

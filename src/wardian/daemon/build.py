@@ -14,11 +14,11 @@ from wardian.core.lifecycle import Watcher
 from wardian.core.operations import Operations
 from wardian.drivers import devices
 from wardian.drivers.bridge import Bridges
+from wardian.drivers.netwatch import NetWatch
 from wardian.drivers.rootfs import ConfinedRootfs
 from wardian.drivers.runtime.lxc import Lxc
 from wardian.drivers.storage import Drivers
 from wardian.linux import process
-from wardian.linux.netwatch import NetWatch
 from wardian.model import architectures, idmap
 from wardian.ports import Paths
 from wardian.store.records import Records
