@@ -38,15 +38,20 @@ def connect(path: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.connect(path)
-    except FileNotFoundError:
-        raise ApiError("LXD socket not found; is LXD installed and running?") from None
-    except ConnectionRefusedError:
-        raise ApiError("Connection refused; is LXD running?") from None
-    except PermissionError:
-        raise ApiError("Permission denied, are you in the lxd group?") from None
     except OSError as error:
-        raise ApiError(f'cannot connect to "{path}": {error.strerror or error}') from None
+        sock.close()
+        raise ApiError(_advice(path, error)) from None
     return sock
+
+
+def _advice(path: str, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "LXD socket not found; is LXD installed and running?"
+    if isinstance(error, ConnectionRefusedError):
+        return "Connection refused; is LXD running?"
+    if isinstance(error, PermissionError):
+        return "Permission denied, are you in the lxd group?"
+    return f'cannot connect to "{path}": {error.strerror or error}'
 
 
 class Response:
