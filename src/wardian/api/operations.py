@@ -56,6 +56,7 @@ async def connect(host: Host, request: Request) -> web.StreamResponse:
     operation.check_secret(secret)
     socket = await WebSocket.accept(request.raw)
     await operation.connect(secret, socket)
+    await socket.close()
     return socket.response
 
 

@@ -271,4 +271,3 @@ async def _connected(operation: Operation, *names: str) -> list[Socket]:
 async def _say_end(*sockets: Socket) -> None:
     for socket in sockets:
         await socket.send("")
-        await socket.close()

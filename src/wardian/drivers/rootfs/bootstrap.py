@@ -22,7 +22,9 @@ PACKAGES = (
 EXTRA = {"bullseye": "", "*": ",systemd-resolved"}
 NETWORK = "[Match]\nName=eth0\n\n[Network]\nDHCP=yes\nIPv6AcceptRA=yes\n\n[DHCPv4]\nUseDomains=yes\n"
 NETWORK += "\n[IPv6AcceptRA]\nUseDomains=yes\n"
-MASKED = ("systemd-udev-trigger.service", "sys-kernel-debug.mount", "systemd-modules-load.service")
+UDEV = "[Service]\nExecStart=\nExecStart=-udevadm trigger --subsystem-match=net --action=add\n"
+"""networkd waits until udev has seen an interface; a container has no other devices of its own."""
+MASKED = ("sys-kernel-debug.mount", "systemd-modules-load.service")
 TEMPLATES = {
     "/etc/hostname": {"when": ["create", "copy"], "template": "hostname.tpl"},
     "/etc/hosts": {"when": ["create", "copy"], "template": "hosts.tpl"},
@@ -69,6 +71,8 @@ def commands(suite: str, architecture: str, target: Path, mirror: str) -> list[s
     extra = EXTRA.get(suite, EXTRA["*"])
     hooks = [
         'printf "%s" "$NETWORK" > "$1/etc/systemd/network/eth0.network"',
+        'mkdir -p "$1/etc/systemd/system/systemd-udev-trigger.service.d"',
+        'printf "%s" "$UDEV" > "$1/etc/systemd/system/systemd-udev-trigger.service.d/container.conf"',
         'chroot "$1" systemctl enable systemd-networkd.service systemd-resolved.service',
         *(f'ln -sf /dev/null "$1/etc/systemd/system/{unit}"' for unit in MASKED),
         'rm -f "$1/etc/hostname" "$1/etc/machine-id" "$1/var/lib/dbus/machine-id"',
@@ -99,7 +103,7 @@ async def build(suite: str, architecture: str, target: ImageFiles, progress: Pro
     assert target.rootfs is not None
     made = target.rootfs.with_name("rootfs.tar.zst")
     argv = commands(suite, architecture, made, host_mirror())
-    await _run(argv, {**await host_environment(), "NETWORK": NETWORK}, suite, progress)
+    await _run(argv, {**await host_environment(), "NETWORK": NETWORK, "UDEV": UDEV}, suite, progress)
     made.rename(target.rootfs)
     now = int(time.time())
     properties = {

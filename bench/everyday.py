@@ -1,0 +1,127 @@
+"""Everyday commands as users type them, timed whole: Wardian beside LXD and Incus in one run.
+
+Each peer must be installed and initialised (a btrfs pool, a bridge) and hold the same images under
+the aliases given by --images. Commands of the peers take turns, so that a machine whose speed
+drifts treats all alike. Prints medians (ms) and ratios, and writes everything as JSON.
+
+    python bench/everyday.py --images bb deb12 --peer wardian=lxc --peer incus=incus -n 10
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Peer:
+    """One manager. environment: added to ours, e.g. LXD_DIR."""
+
+    name: str
+    program: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def run(self, label: str, *words: str) -> None:
+        """Run a command; with a label, record how long it took. Stops everything if it fails."""
+        begin = time.perf_counter()
+        completed = subprocess.run(
+            [*self.program, *words],
+            env=os.environ | self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        spent = (time.perf_counter() - begin) * 1000
+        if completed.returncode:
+            sys.exit(f"{self.name}: {' '.join(words)}: {completed.stderr.strip()}")
+        if label:
+            self.times[label].append(spent)
+
+
+def round_of(peer: Peer, image: str, number: int) -> Iterator[None]:
+    """One round of commands on a fresh container; yields after each so that peers take turns."""
+    name = f"bench-{image}-{number}"
+    peer.run(f"launch {image}", "launch", image, name)
+    yield
+    peer.run(f"exec {image}", "exec", name, "--", "true")
+    yield
+    peer.run("list, 1 container", "list")
+    yield
+    peer.run(f"stop -f {image}", "stop", "-f", name)
+    yield
+    peer.run(f"start {image}", "start", name)
+    yield
+    peer.run(f"delete -f {image}", "delete", "-f", name)
+    yield
+
+
+def many(peer: Peer, image: str, count: int) -> None:
+    """`list` with many running containers."""
+    names = [f"many-{number}" for number in range(count)]
+    for name in names:
+        peer.run("", "launch", image, name)
+    for _ in range(10):
+        peer.run(f"list, {count} running", "list")
+    for name in names:
+        peer.run("", "delete", "-f", name)
+
+
+def table(peers: list[Peer]) -> str:
+    """Medians in ms by command, and the first peer's ratio to the best of the others."""
+    first, *others = peers
+    lines = [f"{'command':<22}" + "".join(f"{peer.name:>12}" for peer in peers) + f"{'ratio':>10}"]
+    for label in first.times:
+        medians = [statistics.median(peer.times[label]) for peer in peers]
+        best = min(medians[1:], default=0.0)
+        ratio = f"{medians[0] / best:10.2f}" if best else ""
+        lines.append(f"{label:<22}" + "".join(f"{median:12.1f}" for median in medians) + ratio)
+    return "\n".join(lines) if others else "\n".join(line.rstrip() for line in lines)
+
+
+def parse_peer(text: str) -> Peer:
+    """`name=program [VAR=value ...]`."""
+    name, _, rest = text.partition("=")
+    words = rest.split()
+    variables = dict(word.split("=", 1) for word in words[1:] if "=" in word)
+    return Peer(name, [words[0]], variables)
+
+
+def main() -> None:
+    """Run all rounds and report."""
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--peer", action="append", type=parse_peer, required=True)
+    options.add_argument("--images", nargs="+", required=True)
+    options.add_argument("-n", type=int, default=10, metavar="ROUNDS")
+    options.add_argument("--many", type=int, default=0, metavar="CONTAINERS")
+    options.add_argument("--json", type=Path, default=Path("bench/results/everyday.json"))
+    chosen = options.parse_args()
+    peers: list[Peer] = chosen.peer
+    for image in chosen.images:
+        for number in range(chosen.n + 1):
+            rounds = [round_of(peer, image, number) for peer in peers]
+            for _ in zip(*rounds, strict=True):
+                pass
+            if number == 0:  # a warm-up: images are unpacked, caches filled
+                for times in (times for peer in peers for times in peer.times.values()):
+                    del times[-1:]
+    if chosen.many:
+        for peer in peers:
+            many(peer, chosen.images[0], chosen.many)
+    print(table(peers))
+    chosen.json.parent.mkdir(parents=True, exist_ok=True)
+    chosen.json.write_text(json.dumps({peer.name: peer.times for peer in peers}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
