@@ -54,6 +54,8 @@ class Machine:
     """Bytes."""
     cpus: tuple[int, ...]
     """Numbers of the CPUs that are online."""
+    control_files: frozenset[str]
+    """Which of the cgroup files of `model.limits` this kernel has."""
 
 
 @dataclass

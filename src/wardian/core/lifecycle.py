@@ -265,6 +265,7 @@ def _plan(host: Host, container: Container, merged: Expanded, wanted: IdMap) -> 
             cgroup=host.runtime.cgroups,
             memory_total=host.machine.memory_total,
             cpus=host.machine.cpus,
+            files=host.machine.control_files,
         ),
         devices=_device_plans(host, container, merged),
         raw=config.get("raw.lxc", ""),

@@ -18,8 +18,8 @@ from wardian.drivers.netwatch import NetWatch
 from wardian.drivers.rootfs import ConfinedRootfs
 from wardian.drivers.runtime.lxc import Lxc
 from wardian.drivers.storage import Drivers
-from wardian.linux import process
-from wardian.model import architectures, idmap
+from wardian.linux import cgroups, process
+from wardian.model import architectures, idmap, limits
 from wardian.ports import Paths
 from wardian.store.records import Records
 from wardian.store.sqlite import SqliteStore
@@ -84,7 +84,21 @@ def _machine() -> Machine:
         kernel_version=name.release,
         memory_total=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         cpus=tuple(sorted(os.sched_getaffinity(0))),
+        control_files=_control_files(),
     )
+
+
+def _control_files() -> frozenset[str]:
+    kind = cgroups.kind_of()
+    try:
+        files = cgroups.present(limits.FILES[kind])
+    except OSError as e:
+        log.warning("cannot look at the host's cgroups, and take them to be complete: %s", e)
+        return frozenset(limits.FILES[kind])
+    ignored = limits.ignored_keys(limits.CgroupHost(kind, memory_total=0, cpus=(0,), files=files))
+    if ignored:
+        log.warning("this kernel lacks the control files for %s: they are ignored", ", ".join(ignored))
+    return files
 
 
 def _default_idmap() -> idmap.IdMap | None:

@@ -1,5 +1,7 @@
 """Control groups, v1 and v2: where a container's are and what they say (cgroups(7))."""
 
+import os
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +34,38 @@ def payload(text: str, controller: str) -> str | None:
     return None
 
 
+def present(
+    names: Collection[str], root: Path = ROOT, *, look: Callable[[Path], Collection[str]] | None = None
+) -> frozenset[str]:
+    """Which of these control files a container's group will have. OSError if groups cannot be made.
+
+    look: the files of a new group below a folder; `files_of_new_group` unless a test says otherwise.
+    """
+    look = look or files_of_new_group
+    if kind_of(root) == "v2":
+        seen = look(root)
+        # A controller that nobody has switched on yet shows no files; liblxc switches it on.
+        off = _words(root / "cgroup.controllers") - _words(root / "cgroup.subtree_control")
+        return frozenset(name for name in names if name in seen or name.partition(".")[0] in off)
+    controllers = {name.partition(".")[0] for name in names}
+    mounted = [root / controller for controller in controllers if (root / controller).is_dir()]
+    return frozenset(file for folder in mounted for file in look(folder) if file in names)
+
+
+def files_of_new_group(parent: Path) -> list[str]:
+    """Make a group for a moment to see its files: the root group lacks some of them."""
+    group = parent / f"wardian.probe.{os.getpid()}"
+    group.mkdir(exist_ok=True)
+    try:
+        return os.listdir(group)
+    finally:
+        group.rmdir()
+
+
+def _words(path: Path) -> set[str]:
+    return set(path.read_text().split())
+
+
 class Group:
     """The control groups of one container. Reading a file that is not there gives None."""
 
@@ -45,15 +79,26 @@ class Group:
 
     def read(self, v1_controller: str, v1_file: str, v2_file: str) -> str | None:
         """The content of a control file, under its name in the kind of tree that this host has."""
-        controller = "" if self._kind == "v2" else v1_controller
-        group = payload(self._text, controller)
-        if group is None:
-            return None
-        folder = self._root if self._kind == "v2" else self._root / v1_controller
+        folder = self._folder(v1_controller)
         try:
-            return (folder / group / (v2_file if self._kind == "v2" else v1_file)).read_text()
+            return (folder / (v2_file if self._kind == "v2" else v1_file)).read_text() if folder else None
         except OSError:
             return None
+
+    def write(self, v1_controller: str, v1: tuple[str, str], v2: tuple[str, str]) -> None:
+        """Write a control file; v1, v2: (name, value) in either kind of tree. OSError if it fails."""
+        folder = self._folder(v1_controller)
+        if folder is None:
+            raise FileNotFoundError(2, f"no {v1_controller} control group")
+        name, value = v2 if self._kind == "v2" else v1
+        (folder / name).write_text(value)
+
+    def _folder(self, v1_controller: str) -> Path | None:
+        """The container's group in the tree that has the controller."""
+        group = payload(self._text, "" if self._kind == "v2" else v1_controller)
+        if group is None:
+            return None
+        return (self._root if self._kind == "v2" else self._root / v1_controller) / group
 
     def number(self, v1_controller: str, v1_file: str, v2_file: str) -> int | None:
         """The content as a number; None if it is missing or "max"."""

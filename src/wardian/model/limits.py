@@ -156,6 +156,49 @@ def disk(config: Config, host: CgroupHost) -> list[Knob]:
 GROUPS: tuple[Callable[[Config, CgroupHost], list[Knob]], ...] = (cpu, cpu_time, memory, processes, disk)
 
 
+FILES: dict[str, tuple[str, ...]] = {
+    "v1": (
+        "blkio.bfq.weight",
+        "blkio.weight",
+        "cpu.cfs_period_us",
+        "cpu.cfs_quota_us",
+        "cpu.shares",
+        "cpuset.cpus",
+        "memory.limit_in_bytes",
+        "memory.memsw.limit_in_bytes",
+        "memory.soft_limit_in_bytes",
+        "memory.swappiness",
+        "pids.max",
+    ),
+    "v2": (
+        "cpu.max",
+        "cpu.weight",
+        "cpuset.cpus",
+        "io.bfq.weight",
+        "io.weight",
+        "memory.high",
+        "memory.max",
+        "memory.swap.max",
+        "pids.max",
+    ),
+}
+"""Every file that a knob can name, by the kind of cgroup: what to look for on a host."""
+
+_SAMPLES = {
+    "limits.cpu": "1",
+    "limits.cpu.allowance": "10ms/100ms",
+    "limits.disk.priority": "1",
+    "limits.memory": "1GB",
+    "limits.memory.swap": "false",
+    "limits.processes": "1",
+}
+
+
+def ignored_keys(host: CgroupHost) -> list[str]:
+    """The limits that this host cannot enforce for want of control files, sorted."""
+    return [key for key, value in _SAMPLES.items() if not any(group({key: value}, host) for group in GROUPS)]
+
+
 def check_memory(text: str) -> None:
     """A size or a percentage, more than nothing."""
     value = units.parse_percent(text) if text.endswith("%") else units.parse_size(text)

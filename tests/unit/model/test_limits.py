@@ -114,6 +114,26 @@ def test_files_that_the_kernel_lacks_are_not_written() -> None:
     assert settings(config, "v2", files=()) == {}
 
 
+@pytest.mark.parametrize("cgroup", ["v1", "v2"])
+def test_every_knob_is_a_file_that_is_looked_for(cgroup: Literal["v1", "v2"]) -> None:
+    everything = {
+        "limits.cpu": "1",
+        "limits.cpu.allowance": "5ms/10ms",
+        "limits.disk.priority": "1",
+        "limits.memory": "1GB",
+        "limits.processes": "1",
+    }
+    soft = {"limits.memory": "1GB", "limits.memory.enforce": "soft", "limits.memory.swap": "no"}
+    looked_for = set(limits.FILES[cgroup])
+    assert set(settings(everything, cgroup)) | set(settings(soft, cgroup)) <= looked_for
+    assert settings(everything, cgroup, files=looked_for) == settings(everything, cgroup)
+
+
+def test_limits_without_control_files_are_named() -> None:
+    host = limits.CgroupHost("v2", GB, (0,), files={"memory.max", "io.bfq.weight", "cpu.max"})
+    assert limits.ignored_keys(host) == ["limits.cpu", "limits.memory.swap", "limits.processes"]
+
+
 def test_liblxc_gets_the_settings_under_its_own_names() -> None:
     config = {"limits.processes": "5"}
     v1 = limits.cgroup_settings(config, cgroup="v1", memory_total=GB, cpus=(0, 1))
