@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wardian.errors import InvalidInput
+from wardian.model import architectures
 from wardian.ports import Mount, Nic, StartPlan
-
-PERSONALITIES = {"i686": "linux32", "armv7l": "linux32", "ppc": "linux32"}
 
 PRIVILEGED_DROPPED = "sys_time sys_module sys_rawio mac_admin mac_override"
 """Capabilities (capabilities(7)) that a privileged container never gets. An unprivileged one keeps
@@ -87,7 +86,7 @@ def _lines(plan: StartPlan, around: Surroundings) -> Iterator[str]:
     yield _line("lxc.console.size", CONSOLE_LOG_SIZE)
     yield _line("lxc.console.rotate", "1")
     yield _line("lxc.uts.name", plan.name)
-    yield _line("lxc.arch", PERSONALITIES.get(plan.architecture, "linux64"))
+    yield _line("lxc.arch", architectures.find(plan.architecture).personality)
     yield _line("lxc.autodev", "1")
     yield _line("lxc.pty.max", "1024")
     yield _line("lxc.tty.max", "0")
