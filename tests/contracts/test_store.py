@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.fakes import MemoryStore
 
+from tests.fakes import MemoryStore
 from wardian.errors import StaleRevision
 from wardian.ports import Store, Write
 from wardian.store.sqlite import SqliteStore
