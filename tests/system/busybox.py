@@ -23,7 +23,7 @@ APPLETS = (
         "id",
         "env",
     ),
-    *("printenv", "mount", "ps", "kill", "poweroff", "halt", "reboot", "hostname", "ip", "udhcpc", "wget"),
+    *("mount", "ps", "kill", "poweroff", "halt", "reboot", "hostname", "ip", "udhcpc", "wget"),
     *("ping", "nslookup", "stat", "md5sum", "sha256sum", "head", "tail", "wc", "tr", "grep", "sed", "touch"),
     *(
         "chmod",

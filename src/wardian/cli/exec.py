@@ -68,9 +68,9 @@ def _terminal_size() -> tuple[int, int]:
 
 def _connect(path: str, operation: dict[str, Any]) -> dict[str, WebSocket]:
     url = f"/1.0/operations/{operation['id']}/websocket?secret="
-    return {
-        name: open_websocket(path, url + secret) for name, secret in operation["metadata"]["fds"].items()
-    }
+    # Control first: the command starts when the others are connected, and may be over at once.
+    fds = sorted(operation["metadata"]["fds"].items(), key=lambda item: item[0] != "control")
+    return {name: open_websocket(path, url + secret) for name, secret in fds}
 
 
 def _send_signals(control: WebSocket) -> None:

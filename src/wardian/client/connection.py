@@ -108,7 +108,10 @@ class Stream:
         return rest
 
     def _fill(self) -> None:
-        data = self._sock.recv(CHUNK)
+        try:
+            data = self._sock.recv(CHUNK)
+        except ConnectionResetError:
+            data = b""
         if not data:
             raise ApiError("the daemon closed the connection; is it still running?")
         self._buffer += data

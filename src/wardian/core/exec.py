@@ -109,16 +109,17 @@ async def _run_on_pipes(
         pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(3)]
         ours = [pipes[0][1], pipes[1][0], pipes[2][0]]
         theirs = (pipes[0][0], pipes[1][1], pipes[2][1])
+        kept = set(ours)
+        fds.callback(_close_all, kept)
         for fd in ours:
             os.set_blocking(fd, False)
-            fds.callback(_close_quietly, fd)
         try:
             child = await host.runtime.execute(started, command, theirs)
         finally:
             for fd in theirs:
                 os.close(fd)
         async with asyncio.TaskGroup() as streams:
-            feed = streams.create_task(_feed(stdin, ours[0]), name="exec stdin")
+            feed = streams.create_task(_feed(stdin, ours[0], kept), name="exec stdin")
             control = streams.create_task(_control(operation, child, None), name="exec control")
             outputs = (
                 streams.create_task(_drain(ours[1], stdout, lambda: False), name="exec stdout"),
@@ -132,19 +133,21 @@ async def _run_on_pipes(
     return {"return": status}
 
 
-def _close_quietly(fd: int) -> None:
-    with contextlib.suppress(OSError):  # stdin's end was closed when the client's stream ended
-        os.close(fd)
+def _close_all(kept: set[int]) -> None:
+    while kept:
+        os.close(kept.pop())
 
 
-async def _feed(source: Socket, fd: int) -> None:
-    """Copy binary frames to the fd until the stream ends, then close it."""
-    try:
-        while isinstance(frame := await source.receive(), bytes):
-            if not await _write_all(fd, frame):
-                break
-    finally:
-        os.close(fd)
+async def _feed(source: Socket, fd: int, kept: set[int]) -> None:
+    """Copy binary frames to the fd until the stream ends, then close it and take it out of `kept`.
+
+    An fd must be closed once: by now its number may belong to somebody else.
+    """
+    while isinstance(frame := await source.receive(), bytes):
+        if not await _write_all(fd, frame):
+            break
+    kept.discard(fd)
+    os.close(fd)
 
 
 async def _write_all(fd: int, data: bytes) -> bool:

@@ -1,0 +1,44 @@
+"""Fixtures of the tests with real containers: they need root, and are left out without it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.harness import Daemon
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark them all; without root they are skipped (run-tests runs them as root)."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.system)
+            if os.geteuid() != 0:
+                item.add_marker(pytest.mark.skip(reason="needs root: ./run-tests as root runs it"))
+
+
+@pytest.fixture(scope="session")
+def daemon() -> Iterator[Daemon]:
+    """A daemon with a btrfs pool, a bridge and the image `bb`."""
+    made = Daemon("a")
+    made.import_busybox()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def name(daemon: Daemon, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A name for a container, which is gone after the test."""
+    plain = "".join(c if c.isalnum() else "-" for c in request.node.name.removeprefix("test_"))
+    chosen = f"t-{plain}"[:50].strip("-")
+    yield chosen
+    if chosen in daemon.names():
+        daemon.lxc("delete", "-f", chosen)
+
+
+@pytest.fixture
+def container(daemon: Daemon, name: str) -> str:
+    """A running busybox container."""
+    daemon.lxc("launch", "bb", name)
+    return name

@@ -1,0 +1,151 @@
+"""A daemon of the tests' own: its folder, bridge and pool, and the real client to drive it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.system import busybox
+
+ROOT = Path(__file__).parents[2]
+PYTHON = sys.executable
+CLIENT = f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); from wardian.cli.main import run; run()"
+READY_S = 30
+
+
+class Daemon:
+    """A running `lxd` with everything that belongs to it; `close` leaves nothing behind."""
+
+    def __init__(self, name: str, *, backend: str = "btrfs", pool_size: str = "2GB") -> None:
+        self.bridge = f"wt{name}{os.getpid() % 10000}"
+        self.folder = Path(tempfile.mkdtemp(prefix="wardian-", dir="/var/tmp"))
+        self.folder.chmod(0o711)
+        self.environment = os.environ | {
+            "LXD_DIR": str(self.folder / "lxd"),
+            "LXD_CONF": str(self.folder / "client"),
+            "PYTHONWARNINGS": "default",
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+        self.preseed(backend, pool_size)
+
+    def preseed(self, backend: str, size: str) -> None:
+        """Set up the pool, the bridge and the default profile."""
+        config = f"{{size: {size}}}" if backend == "btrfs" else "{}"
+        text = f"""
+storage_pools: [{{name: default, driver: {backend}, config: {config}}}]
+networks: [{{name: {self.bridge}}}]
+profiles:
+- name: default
+  devices:
+    root: {{type: disk, path: /, pool: default}}
+    eth0: {{type: nic, nictype: bridged, parent: {self.bridge}, name: eth0}}
+"""
+        self.lxd("init", "--preseed", stdin=text)
+
+    def start(self) -> None:
+        """Start the daemon and wait until it answers."""
+        log = open(self.folder / "lxd.log", "ab")  # noqa: SIM115 (the child keeps it)
+        argv = [PYTHON, "-m", "wardian.daemon.main", "--verbose"]
+        self.process = subprocess.Popen(argv, env=self.environment, stdout=log, stderr=log, cwd=ROOT)
+        log.close()
+        self.lxd("waitready", "--timeout", str(READY_S))
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """End the daemon by a signal; its containers go on."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        self.process.wait()
+
+    def lxd(self, *words: str, stdin: str = "") -> str:
+        """Output of an `lxd` command."""
+        argv = [PYTHON, "-m", "wardian.daemon.main", *words]
+        return self._run(argv, stdin.encode(), check=True).stdout.decode()
+
+    def run(self, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        """An `lxc` command that may fail."""
+        return self._run([PYTHON, "-I", "-S", "-c", CLIENT_WITH_SITE, *words], stdin, check=False)
+
+    def lxc(self, *words: str, stdin: str = "") -> str:
+        """Output of an `lxc` command that must succeed."""
+        completed = self.run(*words, stdin=stdin.encode())
+        said = completed.stderr.decode(errors="replace")
+        assert completed.returncode == 0, f"lxc {' '.join(words)}: {said}\n{self.log()[-3000:]}"
+        return completed.stdout.decode()
+
+    def error(self, *words: str, stdin: str = "") -> str:
+        """The error of an `lxc` command that must fail."""
+        completed = self.run(*words, stdin=stdin.encode())
+        assert completed.returncode != 0, f"lxc {' '.join(words)} did not fail"
+        return completed.stderr.decode().strip()
+
+    def _run(self, argv: list[str], stdin: bytes, *, check: bool) -> subprocess.CompletedProcess[bytes]:
+        completed = subprocess.run(
+            argv, env=self.environment, input=stdin, capture_output=True, cwd=ROOT, timeout=180, check=False
+        )
+        if check:
+            assert completed.returncode == 0, completed.stderr.decode()
+        return completed
+
+    def log(self) -> str:
+        """What the daemon logged."""
+        return (self.folder / "lxd.log").read_text(errors="replace")
+
+    def names(self, column: str = "n") -> list[str]:
+        """A column of `lxc list`."""
+        return self.lxc("list", "-c", column, "--format", "csv").splitlines()
+
+    def wait_address(self, name: str, *, within_s: float = 30) -> str:
+        """The IPv4 address of a container, once it has one."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            cell = self.lxc("list", f"^{name}$", "-c", "4", "--format", "csv").strip()
+            if cell:
+                return cell.split(" ")[0]
+            time.sleep(0.05)  # what we wait for happens in another system: there is no event to wait on
+        raise AssertionError(f"{name} has no address: {self.lxc('info', name)}")
+
+    def import_busybox(self, alias: str = "bb") -> str:
+        """Import the test image; its fingerprint."""
+        tree = self.folder / f"tree-{alias}"
+        busybox.make_tree(tree, alias)
+        image = busybox.unified(tree, self.folder / f"{alias}.tar.xz")
+        said = self.lxc("image", "import", str(image), "--alias", alias)
+        return said.rsplit(": ", 1)[1].strip()
+
+    def close(self) -> None:
+        """Remove everything; AssertionError naming what would be left behind."""
+        if self.process is not None and self.process.poll() is not None:
+            self.start()
+        for name in self.names():
+            self.lxc("delete", "-f", name)
+        self.lxc("profile", "edit", "default", stdin="config: {}\ndevices: {}\n")
+        self.lxc("network", "delete", self.bridge)
+        self.request("DELETE", "/1.0/storage-pools/default")
+        self.kill(signal.SIGTERM)
+        assert not Path(f"/sys/class/net/{self.bridge}").exists(), "the bridge is left"
+        left = [
+            line
+            for line in Path("/proc/self/mountinfo").read_text().splitlines()
+            if str(self.folder) in line
+        ]
+        assert not left, f"mounts are left: {left}"
+        shutil.rmtree(self.folder)
+
+    def request(self, verb: str, path: str, body: str = "") -> str:
+        """The raw answer of the API to a request."""
+        argv = ["curl", "-s", "-X", verb, "--unix-socket", str(self.folder / "lxd/unix.socket")]
+        completed = subprocess.run(
+            [*argv, "--data-binary", body, f"http://lxd{path}"], capture_output=True, check=True, timeout=60
+        )
+        return completed.stdout.decode()
+
+
+SITE = [path for path in sys.path if path.endswith("-packages")]
+CLIENT_WITH_SITE = (
+    f"import sys; sys.path[0:0] = {[str(ROOT / 'src'), *SITE]!r}; from wardian.cli.main import run; run()"
+)

@@ -1,0 +1,78 @@
+"""Commands in containers: streams, statuses, signals, terminals."""
+
+import hashlib
+import os
+import pty
+import select
+import subprocess
+
+from tests.system.harness import CLIENT_WITH_SITE, PYTHON, Daemon
+
+
+def test_streams_are_separate_and_the_status_is_the_commands(daemon: Daemon, container: str) -> None:
+    completed = daemon.run("exec", container, "--", "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert (completed.stdout, completed.stderr, completed.returncode) == (b"out\n", b"err\n", 7)
+
+
+def test_statuses_of_what_cannot_run_and_of_signals(daemon: Daemon, container: str) -> None:
+    assert daemon.run("exec", container, "--", "nosuch").returncode == 127
+    assert daemon.run("exec", container, "--", "/etc/passwd").returncode == 126
+    assert daemon.run("exec", container, "--", "sh", "-c", "kill -9 $$").returncode == 137
+
+
+def test_large_input_arrives_complete(daemon: Daemon, container: str) -> None:
+    data = os.urandom(4 << 20)
+    completed = daemon.run("exec", container, "--", "md5sum", stdin=data)
+    assert completed.stdout.split()[0].decode() == hashlib.md5(data).hexdigest()
+
+
+def test_large_output_arrives_complete(daemon: Daemon, container: str) -> None:
+    completed = daemon.run("exec", container, "--", "dd", "if=/dev/zero", "bs=1M", "count=32")
+    assert len(completed.stdout) == 32 << 20
+
+
+def test_environment_and_folder(daemon: Daemon, container: str) -> None:
+    assert daemon.lxc("exec", container, "pwd") == "/root\n"
+    said = daemon.lxc("exec", container, "--env", "A=b c", "env")
+    assert "A=b c\n" in said and "HOME=/root\n" in said and "USER=root\n" in said
+    assert daemon.lxc("exec", container, "--user", "1000", "--", "id", "-u") == "1000\n"
+
+
+def test_fifty_at_once(daemon: Daemon, container: str) -> None:
+    argv = [PYTHON, "-I", "-S", "-c", CLIENT_WITH_SITE, "exec", container, "--", "echo", "x"]
+    running = [
+        subprocess.Popen(argv, env=daemon.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        for _ in range(50)
+    ]
+    assert all(child.communicate()[0] == b"x\n" for child in running)
+    assert all(child.returncode == 0 for child in running)
+
+
+def test_without_websockets_the_status_is_in_the_operation(daemon: Daemon, container: str) -> None:
+    import json
+
+    body = json.dumps({"command": ["sh", "-c", "exit 3"]})
+    started = json.loads(daemon.request("POST", f"/1.0/containers/{container}/exec", body))
+    waited = json.loads(daemon.request("GET", f"{started['operation']}/wait"))
+    assert waited["metadata"]["metadata"]["return"] == 3
+
+
+def test_a_terminal_has_a_size_and_takes_a_resize(daemon: Daemon, container: str) -> None:
+    master, slave = pty.openpty()
+    subprocess.run(["stty", "rows", "33", "cols", "99"], stdin=slave, check=True)
+    argv = [PYTHON, "-I", "-S", "-c", CLIENT_WITH_SITE, "exec", container, "--", "sh"]
+    child = subprocess.Popen(
+        argv, env=daemon.environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+    )
+    os.close(slave)
+    os.write(master, b"stty size; exit 5\n")
+    said = b""
+    while child.poll() is None or select.select([master], [], [], 0)[0]:
+        if select.select([master], [], [], 0.1)[0]:
+            try:
+                said += os.read(master, 4096)
+            except OSError:
+                break
+    os.close(master)
+    assert b"33 99" in said
+    assert child.wait() == 5
