@@ -1,18 +1,70 @@
-"""Stand-ins for every port: small, in memory, honest about what the ports promise."""
+"""Stand-ins for every port: small, in memory or below a temporary folder, honest about the ports' promises.
 
+Every step that changes something passes `Faults.step`, so that a test can let each one fail in turn.
+"""
+
+import asyncio
+import contextlib
+import shutil
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
-from wardian.errors import StaleRevision
-from wardian.ports import Document, Write
+from wardian.core.events import Events
+from wardian.core.host import Host, Machine
+from wardian.core.lifecycle import Watcher
+from wardian.core.operations import Operations
+from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound, StaleRevision
+from wardian.model.container import Network, Pool
+from wardian.model.idmap import IdMap
+from wardian.ports import (
+    Command,
+    Counters,
+    DevicePlan,
+    Document,
+    ImageFiles,
+    Interface,
+    Lease,
+    Paths,
+    Process,
+    Progress,
+    Space,
+    Started,
+    StartPlan,
+    Storage,
+    TemplateJob,
+    Traits,
+    Usage,
+    Volume,
+    Write,
+)
+from wardian.store.records import Records
+
+
+@dataclass
+class Faults:
+    """Counts the steps that change something, and lets one of them fail."""
+
+    fail_at: int | None = None
+    """Which step fails, counted from 0."""
+    steps: list[str] = field(default_factory=list)
+
+    def step(self, name: str) -> None:
+        """Note the step; HostFailed if it is the one that fails."""
+        self.steps.append(name)
+        if self.fail_at == len(self.steps) - 1:
+            raise HostFailed(f'step {self.fail_at} "{name}" was told to fail')
 
 
 class MemoryStore:
     """A Store that forgets everything at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: Faults | None = None) -> None:
         self.documents: dict[str, Document] = {}
         self.revision = 0
+        self._faults = faults or Faults()
 
     async def get(self, key: str) -> Document | None:
         return self.documents.get(key)
@@ -29,6 +81,7 @@ class MemoryStore:
                 raise StaleRevision(
                     f'"{key}" was changed by someone else meanwhile; read it again and retry'
                 )
+        self._faults.step(f"store {', '.join(write.key for write in writes)}")
         self.revision += 1
         for write in writes:
             if write.value is None:
@@ -39,3 +92,320 @@ class MemoryStore:
 
     async def close(self) -> None:
         pass
+
+
+class FakeStorage:
+    """A pool of plain folders."""
+
+    driver = "fake"
+    version = "1"
+    traits = Traits(clones=False, quotas=True, usage=True)
+
+    def __init__(self, root: Path, faults: Faults) -> None:
+        self._root = root
+        self._faults = faults
+        self.quotas: dict[Volume, int | None] = {}
+
+    async def create_pool(self) -> None:
+        self._faults.step("create pool")
+        self._root.mkdir(parents=True)
+
+    async def delete_pool(self) -> None:
+        if await self.volumes():
+            raise InvalidInput("the pool is not empty")
+        self._faults.step("delete pool")
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    async def open(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    def path(self, volume: Volume) -> Path:
+        return self._root / volume.kind / volume.name.replace("/", "@")
+
+    async def volumes(self) -> list[Volume]:
+        kinds: tuple[Literal["container", "image", "snapshot"], ...] = ("container", "image", "snapshot")
+        found = [(kind, path) for kind in kinds for path in self._root.glob(f"{kind}/*")]
+        return sorted(Volume(kind, path.name.replace("@", "/")) for kind, path in found)
+
+    async def create(self, volume: Volume) -> None:
+        if self.path(volume).exists():
+            raise AlreadyExists(f'volume "{volume.name}" already exists')
+        self._faults.step(f"create {volume.kind} volume")
+        self.path(volume).mkdir(parents=True)
+
+    async def copy(self, source: Volume, target: Volume) -> None:
+        self._faults.step(f"copy to {target.kind} volume")
+        shutil.copytree(self.path(source), self.path(target))
+
+    async def snapshot(self, source: Volume, target: Volume) -> None:
+        await self.copy(source, target)
+
+    async def restore(self, snapshot: Volume, target: Volume) -> None:
+        await self.delete(target)
+        await self.copy(snapshot, target)
+
+    async def rename(self, volume: Volume, new: Volume) -> None:
+        self._faults.step(f"rename {volume.kind} volume")
+        self.path(volume).rename(self.path(new))
+
+    async def delete(self, volume: Volume) -> None:
+        self._faults.step(f"delete {volume.kind} volume")
+        shutil.rmtree(self.path(volume), ignore_errors=True)
+
+    async def sweep(self) -> None:
+        pass
+
+    async def usage(self, volume: Volume) -> int | None:
+        return 4096
+
+    async def set_quota(self, volume: Volume, size_bytes: int | None) -> None:
+        self._faults.step("set quota")
+        self.quotas[volume] = size_bytes
+
+    async def space(self) -> Space:
+        return Space(used=1, total=2)
+
+
+class FakeStorageDrivers:
+    """Pools of the driver `dir`, all of them fakes."""
+
+    def __init__(self, root: Path, faults: Faults) -> None:
+        self._root = root
+        self._faults = faults
+        self._made: dict[str, Storage] = {}
+
+    def kinds(self) -> list[str]:
+        return ["dir"]
+
+    def make(self, pool: Pool) -> Storage:
+        made = FakeStorage(self._root / pool.name, self._faults)
+        self._made[pool.name] = made
+        return made
+
+    def get(self, name: str) -> Storage:
+        try:
+            return self._made[name]
+        except KeyError:
+            raise NotFound(f'storage pool "{name}" not found') from None
+
+    def drop(self, name: str) -> None:
+        self._made.pop(name, None)
+
+
+class FakeRootfs:
+    """Takes the metadata file of an image for its `metadata.yaml`."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+
+    async def read_metadata(self, image: ImageFiles, idmap: IdMap) -> bytes:
+        return image.metadata.read_bytes()
+
+    async def unpack(self, image: ImageFiles, folder: Path, idmap: IdMap, progress: Progress) -> None:
+        self._faults.step("unpack")
+        (folder / "rootfs").mkdir()
+        (folder / "metadata.yaml").write_bytes(image.metadata.read_bytes())
+        progress("100%")
+
+    async def bootstrap(
+        self, suite: str, architecture: str, target: ImageFiles, progress: Progress
+    ) -> dict[str, str]:
+        self._faults.step("bootstrap")
+        target.metadata.write_text(f"architecture: {architecture}\ncreation_date: 1\n")
+        if target.rootfs is not None:
+            target.rootfs.write_text(suite)
+        return {"os": "debian", "release": suite}
+
+    async def apply_templates(self, folder: Path, jobs: Sequence[TemplateJob]) -> None:
+        self._faults.step("apply templates")
+
+    def kind_of(self, path: Path) -> str:
+        return "xz"
+
+
+class FakeBridge:
+    """Bridges that exist in a set of names."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self.present: set[str] = set()
+
+    @contextlib.asynccontextmanager
+    async def choosing(self) -> AsyncIterator[None]:
+        yield
+
+    def is_taken(self, name: str) -> bool:
+        return name in self.present
+
+    async def choose(self, config: Mapping[str, str]) -> dict[str, str]:
+        chosen = {"ipv4.address": "10.0.0.1/24", "ipv6.address": "fd42::1/64", **config}
+        return {k: v for k, v in chosen.items() if v != "auto"}
+
+    async def up(self, network: Network) -> None:
+        self._faults.step("bridge up")
+        self.present.add(network.name)
+
+    async def down(self, network: Network) -> None:
+        self._faults.step("bridge down")
+        self.present.discard(network.name)
+
+    async def leases(self, network: Network) -> list[Lease]:
+        return [Lease("c1", "00:16:3e:00:00:01", "10.0.0.2")]
+
+    async def problem(self, network: Network) -> str:
+        return ""
+
+
+class FakeAddresses:
+    """Every followed container has eth0 with one address."""
+
+    def __init__(self) -> None:
+        self.followed: set[str] = set()
+
+    async def watch(self, name: str, pid: int) -> None:
+        self.followed.add(name)
+
+    def forget(self, name: str) -> None:
+        self.followed.discard(name)
+
+    def interfaces(self, name: str) -> list[Interface]:
+        addresses = (("inet", "10.0.0.2", 24, "global"),)
+        eth0 = Interface("eth0", 2, "00:16:3e:00:00:01", 1500, True, "broadcast", 0, addresses)
+        return [eth0] if name in self.followed else []
+
+    def counters(self, name: str) -> dict[str, Counters]:
+        return {"eth0": Counters(1, 2, 3, 4)} if name in self.followed else {}
+
+    async def wait_change(self, name: str) -> None:
+        await asyncio.Event().wait()
+
+
+class FakeRuntime:
+    """Containers that run in a dictionary; init obeys a halt unless its name is in `stubborn`."""
+
+    version = "5.0.2"
+    cgroups: Literal["v1", "v2"] = "v2"
+
+    def __init__(self, root: Path, faults: Faults) -> None:
+        self._root = root
+        self._faults = faults
+        self._ended: dict[str, asyncio.Event] = {}
+        self._frozen: set[str] = set()
+        self.stubborn: set[str] = set()
+        self.plans: dict[str, StartPlan] = {}
+        self.reboots: asyncio.Queue[Started] = asyncio.Queue()
+
+    def open(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    async def start(self, plan: StartPlan) -> Started:
+        self._faults.step("start")
+        self.plans[plan.name] = plan
+        self._ended[plan.name] = asyncio.Event()
+        return self._started(plan.name)
+
+    def _started(self, name: str) -> Started:
+        return Started(name, monitor_pid=1000, init_pid=1001)
+
+    async def find_all(self) -> list[Started]:
+        return [self._started(name) for name in self._ended]
+
+    async def wait_stopped(self, started: Started) -> None:
+        await self._ended[started.name].wait()
+        del self._ended[started.name]
+
+    async def next_reboot(self) -> Started:
+        return await self.reboots.get()
+
+    def request_halt(self, started: Started) -> None:
+        if started.name not in self.stubborn:
+            self.kill(started)
+
+    def kill(self, started: Started) -> None:
+        self._ended[started.name].set()
+
+    async def freeze(self, started: Started) -> None:
+        self._faults.step("freeze")
+        self._frozen.add(started.name)
+
+    async def unfreeze(self, started: Started) -> None:
+        self._frozen.discard(started.name)
+
+    def is_frozen(self, started: Started) -> bool:
+        return started.name in self._frozen
+
+    def usage(self, started: Started) -> Usage:
+        return Usage(processes=7, cpu_ns=1, memory=2, memory_peak=3)
+
+    async def execute(self, started: Started, command: Command, fds: tuple[int, int, int]) -> Process:
+        self._faults.step("execute")
+        return FakeProcess()
+
+    def log_folder(self, name: str) -> Path:
+        return self._root / name
+
+    async def load_modules(self, names: Sequence[str]) -> None:
+        pass
+
+    def forget(self, name: str) -> None:
+        pass
+
+
+class FakeProcess:
+    """A program that ends at once with status 0."""
+
+    async def wait(self) -> int:
+        return 0
+
+    def signal(self, number: int) -> None:
+        pass
+
+    def resized(self) -> None:
+        pass
+
+
+class FakeDevice:
+    """A device of any type that asks for nothing."""
+
+    def plan(self, name: str, options: Mapping[str, str]) -> DevicePlan:
+        return DevicePlan()
+
+
+def make_host(root: Path, faults: Faults | None = None) -> Host:
+    """A host of fakes below the folder, ready to serve and with nothing in it."""
+    faults = faults or Faults()
+    paths = Paths.of(str(root))
+    for folder in (paths.images, paths.containers, paths.logs):
+        folder.mkdir(parents=True)
+    events = Events()
+    host = Host(
+        paths=paths,
+        records=Records(MemoryStore(faults)),
+        events=events,
+        operations=Operations(events),
+        runtime=FakeRuntime(paths.logs, faults),
+        storage=FakeStorageDrivers(paths.pools, faults),
+        bridge=FakeBridge(faults),
+        rootfs=FakeRootfs(faults),
+        addresses=FakeAddresses(),
+        devices={kind: FakeDevice() for kind in ("disk", "nic", "none")},
+        idmap=IdMap.contiguous(1000000, 65536 * 10),
+        machine=Machine(
+            architectures=("x86_64", "i686"),
+            kernel="Linux",
+            kernel_version="6.1",
+            memory_total=8 * 1024**3,
+            cpus=(0, 1),
+            control_files=frozenset(),
+        ),
+        stop=lambda: None,
+    )
+    host.watcher = Watcher(host)
+    host.ready.set()
+    return host

@@ -145,7 +145,7 @@ def _interact(streams: dict[str, WebSocket]) -> None:
 
     before = termios.tcgetattr(fd) if os.isatty(fd) else None
     if before is not None:
-        tty.setraw(fd)
+        tty.setraw(fd, termios.TCSADRAIN)  # keeps what was typed ahead
     signal.signal(signal.SIGWINCH, resized)
     try:
         reads_stdin = True
