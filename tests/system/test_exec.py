@@ -3,7 +3,6 @@
 import hashlib
 import os
 import pty
-import select
 import subprocess
 
 from tests.system.harness import CLIENT_WITH_SITE, PYTHON, Daemon
@@ -57,22 +56,25 @@ def test_without_websockets_the_status_is_in_the_operation(daemon: Daemon, conta
     assert waited["metadata"]["metadata"]["return"] == 3
 
 
-def test_a_terminal_has_a_size_and_takes_a_resize(daemon: Daemon, container: str) -> None:
+def test_a_terminal_has_a_size_and_carries_what_is_typed(daemon: Daemon, container: str) -> None:
     master, slave = pty.openpty()
     subprocess.run(["stty", "rows", "33", "cols", "99"], stdin=slave, check=True)
-    argv = [PYTHON, "-I", "-S", "-c", CLIENT_WITH_SITE, "exec", container, "--", "sh"]
-    child = subprocess.Popen(
+    script = "stty size; read line; echo got:$line; exit 5"
+    argv = [PYTHON, "-I", "-S", "-c", CLIENT_WITH_SITE, "exec", container, "--", "sh", "-c", script]
+    with subprocess.Popen(
         argv, env=daemon.environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
-    )
-    os.close(slave)
-    os.write(master, b"stty size; exit 5\n")
-    said = b""
-    while child.poll() is None or select.select([master], [], [], 0)[0]:
-        if select.select([master], [], [], 0.1)[0]:
-            try:
-                said += os.read(master, 4096)
-            except OSError:
-                break
+    ) as child:
+        os.close(slave)
+        said = b""
+        try:
+            while chunk := os.read(master, 4096):
+                said += chunk
+                if b"33 99" in said and b"typed" not in said:
+                    os.write(master, b"typed\r")
+                    said += b"typed"
+        except OSError:  # the other end is closed
+            pass
     os.close(master)
-    assert b"33 99" in said
-    assert child.wait() == 5
+    assert b"33 99\r\n" in said
+    assert b"got:typed\r\n" in said
+    assert child.returncode == 5

@@ -14,6 +14,7 @@ import os
 import signal
 import struct
 import termios
+import tty
 from collections.abc import Callable
 from typing import Any
 
@@ -210,7 +211,7 @@ async def _run_on_terminal(
         async with asyncio.TaskGroup() as streams:
             feed = streams.create_task(_type(terminal, master), name="exec input")
             control = streams.create_task(_control(operation, child, master), name="exec control")
-            output = streams.create_task(_drain(master, terminal, lambda: over), name="exec output")
+            output = streams.create_task(_show(master, terminal, lambda: over), name="exec output")
             status = await child.wait()
             over = True
             await _drain_rest(output)
@@ -218,6 +219,22 @@ async def _run_on_terminal(
             control.cancel()
     await _say_end(terminal)
     return {"return": status}
+
+
+async def _show(master: int, target: Socket, is_over: Callable[[], bool]) -> None:
+    """Copy what the terminal shows.
+
+    The terminal in the container makes line ends; ours only carries bytes. The attaching program
+    turns line ends on again as it starts, so they are turned off, and mended, at the first output.
+    """
+    await process.wait_readable(master)
+    try:
+        tty.setraw(master)
+        first = os.read(master, CHUNK)
+    except OSError:  # EIO: the command is gone already
+        return
+    await target.send(first.replace(b"\r\r\n", b"\r\n"))
+    await _drain(master, target, is_over)
 
 
 async def _drain_rest(output: asyncio.Task[None]) -> None:

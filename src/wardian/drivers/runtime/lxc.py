@@ -233,13 +233,16 @@ class Lxc:
         for name, value in sorted(command.environment.items()):
             argv += ["-v", f"{name}={value}"]
         argv += ["--", *command.argv]
+        on_terminal = os.isatty(fds[0])
+        if on_terminal:  # lxc-attach talks to its controlling terminal, which only a session leader gets
+            argv = ["setsid", "--ctty", *argv]
         child = await asyncio.create_subprocess_exec(
             *argv,
             stdin=fds[0],
             stdout=fds[1],
             stderr=fds[2],
             env=process.ENVIRONMENT,
-            start_new_session=True,
+            start_new_session=not on_terminal,
             cwd=_cwd_for(command.cwd),
         )
         return LxcProcess(child)
