@@ -231,7 +231,7 @@ class BtrfsStorage:
         """See ports.Storage. Known only for volumes with a quota: accounting costs others nothing."""
         group = await self._group(volume)
         root = str(self._folders.root)
-        completed = await process.run(["btrfs", "qgroup", "show", "--raw", "-f", "--", root])
+        completed = await process.run(["btrfs", "qgroup", "show", "--raw", root])
         if completed.status:
             return None
         for line in completed.stdout.decode().splitlines():
@@ -244,9 +244,9 @@ class BtrfsStorage:
         """See ports.Storage."""
         path = str(self._folders.existing(volume))
         what = f'set the quota of volume "{volume.name}"'
-        await process.check(what, ["btrfs", "quota", "enable", "--", str(self._folders.root)])
+        await process.check(what, ["btrfs", "quota", "enable", str(self._folders.root)])
         bound = "none" if size_bytes is None else str(size_bytes)
-        await process.check(what, ["btrfs", "qgroup", "limit", "--", bound, path])
+        await process.check(what, ["btrfs", "qgroup", "limit", bound, path])
 
     async def _group(self, volume: Volume) -> str:
         with _folder(self._folders.existing(volume)) as fd:

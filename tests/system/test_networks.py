@@ -1,0 +1,54 @@
+"""Managed networks, beside other firewalls and with wrong input."""
+
+import json
+import subprocess
+
+from tests.system.harness import Daemon
+
+FOREIGN = """
+table ip wtforeign {
+    chain FORWARD { type filter hook forward priority 0; policy drop; }
+    chain INPUT { type filter hook input priority 0; policy drop; iifname != "BRIDGE" accept; }
+}
+"""
+
+
+def nft(*words: str, stdin: str = "") -> str:
+    completed = subprocess.run(["nft", *words], input=stdin.encode(), capture_output=True, check=True)
+    return completed.stdout.decode()
+
+
+def test_a_firewall_that_drops_is_opened_for_the_bridge_and_closed_again(daemon: Daemon) -> None:
+    bridge = f"{daemon.bridge}f"
+    nft("-f", "-", stdin=FOREIGN.replace("BRIDGE", bridge))
+    try:
+        daemon.lxc("network", "create", bridge, "ipv6.address=none")
+        rules = nft("list", "table", "ip", "wtforeign")
+        assert rules.count(f"wardian: network {bridge}") == 4
+        assert rules.index(f'iifname "{bridge}" udp') < rules.index("!=")
+        assert daemon.lxc("network", "show", bridge).count("warning") == 0
+        nft("flush", "chain", "ip", "wtforeign", "FORWARD")
+        assert "wtforeign FORWARD" in daemon.lxc("network", "show", bridge)
+        daemon.lxc("network", "delete", bridge)
+        assert "wardian" not in nft("list", "table", "ip", "wtforeign")
+    finally:
+        nft("delete", "table", "ip", "wtforeign")
+
+
+def test_wrong_networks_are_refused_by_name(daemon: Daemon) -> None:
+    assert 'unknown key "ipv4.adress"' in daemon.error("network", "create", "wtx", "ipv4.adress=none")
+    assert "ipv4.address" in daemon.error("network", "create", "wtx", "ipv4.address=10.0.0.1")
+    assert "has an interface" in daemon.error("network", "create", "lo")
+    assert daemon.error("network", "create", "much-too-long-a-name")
+    assert "is in use by" in daemon.error("network", "delete", daemon.bridge)
+    assert "wtx" not in daemon.lxc("network", "list")
+
+
+def test_a_change_is_applied_at_once(daemon: Daemon) -> None:
+    bridge = f"{daemon.bridge}g"
+    daemon.lxc("network", "create", bridge)
+    config = json.loads(daemon.request("GET", f"/1.0/networks/{bridge}"))["metadata"]["config"]
+    daemon.lxc("network", "set", bridge, "ipv4.nat", "false")
+    assert config["ipv4.address"].split("/")[0] not in nft("list", "table", "inet", f"wardian_{bridge}")
+    assert daemon.lxc("network", "get", bridge, "ipv4.address").strip() == config["ipv4.address"]
+    daemon.lxc("network", "delete", bridge)
