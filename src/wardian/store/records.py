@@ -194,10 +194,6 @@ class Records:
         """An empty batch of changes."""
         return Batch(self._store)
 
-    async def is_fresh(self) -> bool:
-        """Whether nothing was ever stored here."""
-        return not await self._store.list("")
-
     async def close(self) -> None:
         """Finish what was begun and release the store."""
         await self._store.close()
