@@ -8,7 +8,7 @@ from tests.system.harness import Daemon
 
 BAD_BODIES = {
     "{": "not valid JSON",
-    "[]": "xpected `object`",
+    "[]": "expected object",
     '{"nam": 1, "source": {}}': 'unknown field "nam"',
     '{"name": 1, "source": {"type": "none"}}': 'field "name"',
     '{"name": "x"}': '"source" is missing',

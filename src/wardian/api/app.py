@@ -4,7 +4,9 @@ To add a noun: write `api/NOUN.py` with ROUTES and name it in MODULES.
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -22,6 +24,7 @@ from wardian.api import (
 )
 from wardian.api.routes import Request, Route
 from wardian.core.host import Host
+from wardian.core.server import allowed_origins
 from wardian.errors import Forbidden, NotFound, NotImplementedHere, WardianError
 
 log = logging.getLogger(__name__)
@@ -36,26 +39,35 @@ def all_routes() -> list[Route]:
     """Every route; those of containers also under the name that later clients use."""
     routes = [route for module in MODULES for route in module.ROUTES]
     renamed = [
-        Route(r.verb, r.path.replace("/1.0/containers", "/1.0/instances", 1), r.handler, r.guest, r.waits)
-        for r in routes
-        if r.path.startswith("/1.0/containers")
+        replace(route, path=route.path.replace("/1.0/containers", "/1.0/instances", 1))
+        for route in routes
+        if route.path.startswith("/1.0/containers")
     ]
     return routes + renamed
 
 
 def make_app(host: Host) -> web.Application:
     """The REST API of this host."""
-    app = web.Application(client_max_size=0)
-    paths: set[str] = set()
+    app = web.Application(client_max_size=0)  # no bound here: whoever reads a body bounds it
+    verbs_of: dict[str, set[str]] = defaultdict(set)
     for route in all_routes():
         app.router.add_route(route.verb, route.path, _endpoint(host, route))
-        paths.add(route.path)
-    taken = {(route.verb, route.path) for route in all_routes()}
-    for path in paths:
+        verbs_of[route.path].add(route.verb)
+    for path, taken in verbs_of.items():
         for verb in VERBS:
-            if (verb, path) not in taken:
-                app.router.add_route(verb, path, _endpoint(host, Route(verb, path, _no_such_verb)))
-    app.router.add_route("*", "/{anything:.*}", _endpoint(host, Route("*", "", _no_such_path, guest=True)))
+            if verb not in taken:
+                app.router.add_route(
+                    verb, path, _endpoint(host, Route(verb, path, _no_such_verb, early=True))
+                )
+    anything = "/{anything:.*}"
+    for verb, handler in (("OPTIONS", _options), ("*", _no_such_path)):
+        app.router.add_route(verb, anything, _endpoint(host, Route(verb, anything, handler, True, True)))
+
+    async def add_allowed_origins(request: web.Request, response: web.StreamResponse) -> None:
+        if "Origin" in request.headers:
+            response.headers.update(await allowed_origins(host))
+
+    app.on_response_prepare.append(add_allowed_origins)
     return app
 
 
@@ -65,7 +77,7 @@ def _endpoint(host: Host, route: Route) -> Endpoint:
             request = Request(raw, trusted=auth.is_trusted(raw))
             if not (request.trusted or route.guest):
                 raise Forbidden()
-            if route.waits:
+            if not (route.early or route.verb == "GET"):
                 await host.ready.wait()
             return await route.handler(host, request)
         except WardianError as failure:
@@ -77,6 +89,11 @@ def _endpoint(host: Host, route: Route) -> Endpoint:
             return replies.error(WardianError(f"internal error: {type(failure).__name__}: {failure}"))
 
     return answer
+
+
+async def _options(host: Host, request: Request) -> web.Response:
+    """What a browser asks before it lets a page of another origin through: the headers say it."""
+    return web.Response()
 
 
 async def _no_such_path(host: Host, request: Request) -> web.Response:

@@ -135,13 +135,13 @@ def _log_of(request: Request) -> tuple[str, str]:
 
 ROUTES = [
     Route("GET", "/1.0/containers", list_containers),
-    Route("POST", "/1.0/containers", create, waits=True),
+    Route("POST", "/1.0/containers", create),
     Route("GET", "/1.0/containers/{name}", get),
-    Route("PUT", "/1.0/containers/{name}", put, waits=True),
-    Route("PATCH", "/1.0/containers/{name}", patch, waits=True),
-    Route("DELETE", "/1.0/containers/{name}", delete, waits=True),
+    Route("PUT", "/1.0/containers/{name}", put),
+    Route("PATCH", "/1.0/containers/{name}", patch),
+    Route("DELETE", "/1.0/containers/{name}", delete),
     Route("GET", "/1.0/containers/{name}/state", get_state),
-    Route("PUT", "/1.0/containers/{name}/state", put_state, waits=True),
+    Route("PUT", "/1.0/containers/{name}/state", put_state),
     Route("POST", "/1.0/containers/{name}/exec", execute),
     Route("GET", "/1.0/containers/{name}/snapshots", list_snapshots),
     Route("GET", "/1.0/containers/{name}/logs", list_logs),

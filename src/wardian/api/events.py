@@ -21,22 +21,22 @@ async def listen(host: Host, request: Request) -> web.StreamResponse:
     listener = host.events.subscribe(types)
     try:
         socket = await WebSocket.accept(request.raw)
-
-        async def notice_the_end() -> None:
-            while await socket.receive() is not None:
-                pass
-            host.events.unsubscribe(listener)
-
-        reader = asyncio.create_task(notice_the_end(), name="events reader")
-        try:
+        async with asyncio.TaskGroup() as tasks:
+            reader = tasks.create_task(_notice_the_end(host, socket, listener), name="events reader")
             async for event in listener:
                 await socket.send(msgspec.json.encode(event).decode())
-        finally:
             reader.cancel()
         await socket.close()
     finally:
         host.events.unsubscribe(listener)
     return socket.response
+
+
+async def _notice_the_end(host: Host, socket: WebSocket, listener: events.Listener) -> None:
+    """End the listener when the peer closes; what it says before is of no interest."""
+    while await socket.receive() is not None:
+        pass
+    host.events.unsubscribe(listener)
 
 
 ROUTES = [Route("GET", "/1.0/events", listen)]

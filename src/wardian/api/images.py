@@ -225,7 +225,7 @@ _ALIAS = "/1.0/images/aliases/{name:.+}"
 
 ROUTES = [
     Route("GET", "/1.0/images", list_images, guest=True),
-    Route("POST", "/1.0/images", upload, waits=True),
+    Route("POST", "/1.0/images", upload),
     Route("GET", "/1.0/images/aliases", list_aliases),
     Route("POST", "/1.0/images/aliases", create_alias),
     Route("GET", _ALIAS, get_alias, guest=True),
@@ -236,6 +236,6 @@ ROUTES = [
     Route("GET", "/1.0/images/{fingerprint}", get, guest=True),
     Route("PUT", "/1.0/images/{fingerprint}", put),
     Route("PATCH", "/1.0/images/{fingerprint}", patch),
-    Route("DELETE", "/1.0/images/{fingerprint}", delete, waits=True),
+    Route("DELETE", "/1.0/images/{fingerprint}", delete),
     Route("GET", "/1.0/images/{fingerprint}/export", export, guest=True),
 ]

@@ -60,10 +60,10 @@ async def leases(host: Host, request: Request) -> web.Response:
 
 ROUTES = [
     Route("GET", "/1.0/networks", list_networks),
-    Route("POST", "/1.0/networks", create, waits=True),
+    Route("POST", "/1.0/networks", create),
     Route("GET", "/1.0/networks/{name}", get),
-    Route("PUT", "/1.0/networks/{name}", put, waits=True),
-    Route("PATCH", "/1.0/networks/{name}", patch, waits=True),
-    Route("DELETE", "/1.0/networks/{name}", delete, waits=True),
+    Route("PUT", "/1.0/networks/{name}", put),
+    Route("PATCH", "/1.0/networks/{name}", patch),
+    Route("DELETE", "/1.0/networks/{name}", delete),
     Route("GET", "/1.0/networks/{name}/leases", leases),
 ]

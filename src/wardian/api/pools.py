@@ -44,8 +44,8 @@ async def delete(host: Host, request: Request) -> web.Response:
 
 ROUTES = [
     Route("GET", "/1.0/storage-pools", list_pools),
-    Route("POST", "/1.0/storage-pools", create, waits=True),
+    Route("POST", "/1.0/storage-pools", create),
     Route("GET", "/1.0/storage-pools/{name}", get),
     Route("GET", "/1.0/storage-pools/{name}/resources", resources),
-    Route("DELETE", "/1.0/storage-pools/{name}", delete, waits=True),
+    Route("DELETE", "/1.0/storage-pools/{name}", delete),
 ]

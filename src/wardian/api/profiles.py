@@ -8,7 +8,6 @@ from wardian.api.routes import Request, Route
 from wardian.core import profiles
 from wardian.core.host import Host
 from wardian.core.profiles import ProfileWrite
-from wardian.errors import AlreadyExists
 
 
 class Rename(msgspec.Struct, forbid_unknown_fields=True):
@@ -19,7 +18,7 @@ class Rename(msgspec.Struct, forbid_unknown_fields=True):
 
 async def list_profiles(host: Host, request: Request) -> web.Response:
     """URLs, or objects with recursion=1."""
-    found = await host.records.profiles.all()
+    found = await profiles.every(host)
     if request.recursion:
         return replies.sync([await profiles.render(host, profile) for profile in found])
     return replies.sync([profiles.url(profile.name) for profile in found])
@@ -33,15 +32,15 @@ async def create(host: Host, request: Request) -> web.Response:
 
 async def get(host: Host, request: Request) -> web.Response:
     """One profile."""
-    profile = await host.records.profiles.get(request.path["name"])
+    profile = await profiles.get(host, request.path["name"])
     etag = replies.etag_of(profiles.writable(profile))
     return replies.sync(await profiles.render(host, profile), etag=etag)
 
 
 async def _change(host: Host, request: Request, *, merge: bool) -> web.Response:
-    profile = await host.records.profiles.get(request.path["name"])
-    request.require_match(profiles.writable(profile))
-    await profiles.update(host, profile.name, await request.decode(ProfileWrite), merge=merge)
+    wanted = await request.decode(ProfileWrite)
+    name = request.path["name"]
+    await profiles.update(host, name, wanted, merge=merge, precondition=request.require_match)
     return replies.empty()
 
 
@@ -58,8 +57,6 @@ async def patch(host: Host, request: Request) -> web.Response:
 async def rename(host: Host, request: Request) -> web.Response:
     """Give it another name."""
     new = (await request.decode(Rename)).name
-    if await host.records.profiles.find(new) is not None:
-        raise AlreadyExists()
     await profiles.rename(host, request.path["name"], new)
     return replies.created(profiles.url(new))
 

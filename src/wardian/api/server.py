@@ -1,6 +1,7 @@
 """Routes of the server itself, and those that only the `lxd` command uses."""
 
 import asyncio
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -15,7 +16,7 @@ from wardian.core.operations import Operation
 class ServerUpdate(msgspec.Struct, forbid_unknown_fields=True):
     """PUT and PATCH /1.0."""
 
-    config: dict[str, str | None]
+    config: dict[str, Any]
 
 
 async def versions(host: Host, request: Request) -> web.Response:
@@ -31,18 +32,20 @@ async def get(host: Host, request: Request) -> web.Response:
     return replies.sync(await server.view(host), etag=etag)
 
 
+async def _change(host: Host, request: Request, *, merge: bool) -> web.Response:
+    wanted = await request.decode(ServerUpdate)
+    await server.update(host, wanted.config, merge=merge, precondition=request.require_match)
+    return replies.empty()
+
+
 async def put(host: Host, request: Request) -> web.Response:
     """Replace the configuration."""
-    request.require_match(await server.writable(host))
-    await server.update(host, (await request.decode(ServerUpdate)).config, merge=False)
-    return replies.empty()
+    return await _change(host, request, merge=False)
 
 
 async def patch(host: Host, request: Request) -> web.Response:
     """Change some keys."""
-    request.require_match(await server.writable(host))
-    await server.update(host, (await request.decode(ServerUpdate)).config, merge=True)
-    return replies.empty()
+    return await _change(host, request, merge=True)
 
 
 async def ready(host: Host, request: Request) -> web.Response:
@@ -69,5 +72,5 @@ ROUTES = [
     Route("PUT", "/1.0", put),
     Route("PATCH", "/1.0", patch),
     Route("GET", "/internal/ready", ready),
-    Route("PUT", "/internal/shutdown", shutdown),
+    Route("PUT", "/internal/shutdown", shutdown, early=True),
 ]

@@ -34,16 +34,18 @@ def _place(session: Session, words: list[str], keys: int) -> tuple[Connection, s
     return daemon, name, words[1:]
 
 
-def _config(daemon: Connection, name: str) -> dict[str, str]:
+def _config(daemon: Connection, name: str) -> dict[str, str | bool]:
+    """The keys that are set; those of the server whose value stays hidden are True."""
     path = container_url(name) if name else "/1.0"
-    config: dict[str, str] = daemon.get(path)["config"]
+    config: dict[str, str | bool] = daemon.get(path)["config"]
     return config
 
 
 def get(session: Session, values: Values, words: list[str]) -> int:
     """Print a key's own value."""
     daemon, name, (key,) = _place(session, words, 1)
-    print(_config(daemon, name).get(key, ""))
+    value = _config(daemon, name).get(key, "")
+    print("true" if value is True else value)
     return 0
 
 

@@ -95,10 +95,17 @@ async def expanded(host: Host, container: Container) -> Expanded:
 # --- checks ------------------------------------------------------------------------------------
 
 
-async def check(host: Host, container: Container, before: Container | None = None) -> Expanded:
+async def check(
+    host: Host,
+    container: Container,
+    before: Container | None = None,
+    *,
+    profiles: list[Profile] | None = None,
+) -> Expanded:
     """Refuse a container that must not exist as given; returns its merged configuration.
 
     This is the one place where restrictions are checked, on the merged object.
+    profiles: in place of those in the store, to see what a change of theirs would do.
     """
     names.check_container(container.name)
     keys.check_config(container.config, where="container")
@@ -107,7 +114,7 @@ async def check(host: Host, container: Container, before: Container | None = Non
         raise InvalidInput(f'profile listed twice for container "{container.name}"')
     if container.architecture not in host.machine.architectures:
         raise InvalidInput("Requested architecture isn't supported by this host")
-    result = await expanded(host, container)
+    result = merged(container, await profiles_of(host, container) if profiles is None else profiles)
     devices.check(result.devices, expanded=True)
     _, root = expand.root_device(result.devices)
     pool = root.get("pool") or container.pool

@@ -1,5 +1,7 @@
 """Profiles: configuration that containers share (spec/configuration.md section 8)."""
 
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 from msgspec import Struct
@@ -7,7 +9,7 @@ from msgspec.structs import replace
 
 from wardian.core import containers
 from wardian.core.host import Host
-from wardian.errors import InvalidInput, NotFound, WardianError
+from wardian.errors import AlreadyExists, InvalidInput, StaleRevision, WardianError
 from wardian.model import devices, keys, names
 from wardian.model.container import Config, Container, Devices, Profile
 
@@ -49,8 +51,18 @@ def url(name: str) -> str:
     return f"/1.0/profiles/{name}"
 
 
+async def get(host: Host, name: str) -> Profile:
+    """The profile; NotFound if there is none."""
+    return await host.records.profiles.get(name)
+
+
+async def every(host: Host) -> list[Profile]:
+    """All profiles, by name."""
+    return await host.records.profiles.all()
+
+
 async def users(host: Host, name: str) -> list[Container]:
-    """The containers that have the profile."""
+    """The containers that have the profile, also those that are only half created."""
     return [c for c in await host.records.containers.all() if name in c.profiles]
 
 
@@ -100,26 +112,60 @@ async def create(host: Host, request: ProfileWrite) -> Profile:
     return profile
 
 
-async def update(host: Host, name: str, request: ProfileWrite, *, merge: bool) -> None:
-    """Replace (or with `merge` change) a profile, if all its containers stay valid with it."""
-    before = await host.records.profiles.get(name)
+async def update(
+    host: Host, name: str, request: ProfileWrite, *, merge: bool, precondition: Callable[[Any], None]
+) -> None:
+    """Replace (or with `merge` change) a profile, if all its containers stay valid with it.
+
+    precondition: called with the present `writable`; what it raises ends the update.
+    """
+    while True:
+        revision = await host.records.profiles.revision(name)
+        before = await get(host, name)
+        precondition(writable(before))
+        after = _changed(before, request, merge=merge)
+        _check(after)
+        for container in await users(host, name):
+            await _check_user(host, container, after)
+        try:
+            await host.records.profiles.replace(after, revision=revision)
+            break
+        except StaleRevision:
+            continue
+    await containers.profile_changed(host, name)
+    host.events.lifecycle("profile-updated", url(name))
+
+
+def _changed(before: Profile, request: ProfileWrite, *, merge: bool) -> Profile:
     config, found = dict(request.config or {}), dict(request.devices or {})
     description = request.description
     if merge:
         config = {**before.config, **config}
         found = {**before.devices, **found}
         description = before.description if description is None else description
-    after = Profile(name=name, description=description or "", config=_set(config), devices=_present(found))
-    _check(after)
-    await host.records.profiles.replace(after)
+    return Profile(
+        name=before.name, description=description or "", config=_set(config), devices=_present(found)
+    )
+
+
+async def _check_user(host: Host, container: Container, after: Profile) -> None:
+    """Refuse a profile that breaks the container; one that is broken anyway is no reason."""
     try:
-        for container in await users(host, name):
-            await containers.check(host, container)
+        present = await containers.profiles_of(host, container)
+        wanted = [after if profile.name == after.name else profile for profile in present]
+        await containers.check(host, container, profiles=wanted)
     except WardianError as error:
-        await host.records.profiles.replace(before)
-        raise InvalidInput(f'profile "{name}" would break container "{container.name}": {error}') from error
-    await containers.profile_changed(host, name)
-    host.events.lifecycle("profile-updated", url(name))
+        if not await _is_broken(host, container):
+            text = f'profile "{after.name}" would break container "{container.name}": {error}'
+            raise InvalidInput(text) from error
+
+
+async def _is_broken(host: Host, container: Container) -> bool:
+    try:
+        await containers.check(host, container)
+    except WardianError:
+        return True
+    return False
 
 
 async def rename(host: Host, name: str, new: str) -> None:
@@ -127,22 +173,38 @@ async def rename(host: Host, name: str, new: str) -> None:
     names.check_profile(new)
     if name == DEFAULT.name:
         raise InvalidInput('profile "default" cannot be renamed')
-    profile = await host.records.profiles.get(name)
+    await get(host, name)
+    async with AsyncExitStack() as held:
+        for container in await users(host, name):
+            await held.enter_async_context(host.operations.lock(container.name, "update"))
+        while not await _try_rename(host, name, new):
+            pass
+    host.events.lifecycle("profile-renamed", url(new), old_name=name)
+
+
+async def _try_rename(host: Host, name: str, new: str) -> bool:
+    """False if a record changed in between."""
+    if await host.records.profiles.find(new) is not None:
+        raise AlreadyExists(f'profile "{new}" already exists')
+    revision = await host.records.profiles.revision(name)
+    profile = await get(host, name)
     batch = host.records.batch()
     batch.insert(host.records.profiles, replace(profile, name=new))
-    batch.delete(host.records.profiles, name, revision=await host.records.profiles.revision(name))
+    batch.delete(host.records.profiles, name, revision=revision)
     for container in await users(host, name):
-        listed = [new if known == name else known for known in container.profiles]
         revision = await host.records.containers.revision(container.name)
+        listed = [new if known == name else known for known in container.profiles]
         batch.replace(host.records.containers, replace(container, profiles=listed), revision=revision)
-    await batch.commit()
-    host.events.lifecycle("profile-renamed", url(new), old_name=name)
+    try:
+        await batch.commit()
+    except StaleRevision:
+        return False
+    return True
 
 
 async def delete(host: Host, name: str) -> None:
     """Remove a profile that no container has."""
-    if await host.records.profiles.find(name) is None:
-        raise NotFound(f'profile "{name}" not found')
+    await get(host, name)
     if name == DEFAULT.name:
         raise InvalidInput('profile "default" cannot be deleted; new containers get it')
     if await users(host, name):

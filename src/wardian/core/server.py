@@ -1,12 +1,23 @@
 """The server itself: what it is, where it runs, and its configuration."""
 
+import asyncio
+import hashlib
+import logging
 import os
+import secrets
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from wardian import __version__
 from wardian.core.host import Host
+from wardian.errors import InvalidInput, NotFound, StaleRevision
 from wardian.model import server_keys
 from wardian.model.container import Config
+
+log = logging.getLogger(__name__)
+
+Wanted = Mapping[str, Any]
+"""What a caller sets: None or "" unsets, True leaves a hidden key as it is; else texts."""
 
 EXTENSIONS = (
     "etag",
@@ -46,8 +57,7 @@ def guest_view(*, trusted: bool) -> dict[str, Any]:
 
 async def view(host: Host) -> dict[str, Any]:
     """The whole object of GET /1.0."""
-    pools = await host.records.pools.all()
-    drivers = {pool.driver: host.storage.get(pool.name).version for pool in pools}
+    drivers = await _storage_versions(host)
     return guest_view(trusted=True) | {
         "config": server_keys.shown(await host.records.server.get()),
         "environment": {
@@ -69,16 +79,80 @@ async def view(host: Host) -> dict[str, Any]:
     }
 
 
-async def writable(host: Host) -> Config:
+async def _storage_versions(host: Host) -> dict[str, str]:
+    """Driver -> version, of the pools that can be used."""
+    versions = {}
+    for pool in await host.records.pools.all():
+        try:
+            versions[pool.driver] = host.storage.get(pool.name).version
+        except NotFound:
+            continue  # not opened yet, or it cannot be: the log has said so
+    return versions
+
+
+async def writable(host: Host) -> dict[str, str | bool]:
     """The part that PUT replaces, as callers see it."""
     return server_keys.shown(await host.records.server.get())
 
 
-async def update(host: Host, wanted: dict[str, str | None], *, merge: bool) -> None:
-    """Replace (or with `merge` change) the configuration: all keys or, if one is wrong, none."""
-    present = await host.records.server.get() if merge else {}
-    config = {**present, **wanted}
-    final = {name: value for name, value in config.items() if value}
-    server_keys.check(final)
-    await host.records.server.replace(final)
+async def update(host: Host, wanted: Wanted, *, merge: bool, precondition: Callable[[Any], None]) -> None:
+    """Replace (or with `merge` change) the configuration: all keys or, if one is wrong, none.
+
+    precondition: called with the present `writable`; what it raises ends the update.
+    """
+    accepted = await _sealed(_checked(wanted))
+    while True:
+        revision = await host.records.server.revision()
+        present = await host.records.server.get()
+        precondition(server_keys.shown(present))
+        try:
+            await host.records.server.replace(_changed(present, accepted, merge=merge), revision=revision)
+            break
+        except StaleRevision:
+            continue
     host.events.lifecycle("config-updated", "/1.0")
+
+
+def _checked(wanted: Wanted) -> Wanted:
+    for name, value in wanted.items():
+        key = server_keys.find(name)
+        if value is None or value == "" or (key.hidden and value is True):
+            continue
+        if not isinstance(value, str):
+            raise InvalidInput(f"Invalid value type for '{name}'")
+        server_keys.check(name, value)
+        if not key.used:
+            log.warning('key "%s" is kept, but has no effect in this version', name)
+    return wanted
+
+
+async def _sealed(wanted: Wanted) -> Wanted:
+    """The same, with the password as its hash."""
+    password = wanted.get(server_keys.TRUST_PASSWORD)
+    if not isinstance(password, str) or not password:
+        return wanted
+    return {**wanted, server_keys.TRUST_PASSWORD: await asyncio.to_thread(password_hash, password)}
+
+
+def password_hash(password: str) -> str:
+    """Salt (32 bytes) and scrypt hash (64 bytes) as hexadecimal; takes tens of milliseconds."""
+    salt = secrets.token_bytes(32)
+    return (salt + hashlib.scrypt(password.encode(), salt=salt, n=2**14, r=8, p=1, dklen=64)).hex()
+
+
+def _changed(present: Config, accepted: Wanted, *, merge: bool) -> Config:
+    config = dict(present) if merge else {}
+    for name, value in accepted.items():
+        if isinstance(value, str) and value:
+            config[name] = value
+        elif value is True:
+            config |= {name: present[name]} if name in present else {}
+        else:
+            config.pop(name, None)
+    return config
+
+
+async def allowed_origins(host: Host) -> dict[str, str]:
+    """The headers that let web pages of other origins use the API, as far as they are configured."""
+    config = await host.records.server.get()
+    return {h: config[key] for key, h in server_keys.ALLOWED_ORIGINS.items() if config.get(key)}

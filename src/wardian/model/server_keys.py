@@ -3,80 +3,132 @@
 Readers: validation here, GET /1.0, help and completion of `lxc config set`, the reference in docs/.
 """
 
+import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from wardian.errors import InvalidInput
-from wardian.model import units
-
-Check = Callable[[str], object]
-
-
-def _text(value: str) -> None:
-    if any(ord(c) < 32 for c in value):
-        raise InvalidInput("a control character is not allowed")
-
-
-def _compression(value: str) -> None:
-    if value not in COMPRESSIONS:
-        raise InvalidInput(f"Invalid value: {value} (not one of {' '.join(COMPRESSIONS)})")
-
+from wardian.model import units, values
 
 COMPRESSIONS = ("none", "gzip", "bzip2", "xz", "lzma", "zstd")
+TRUST_PASSWORD = "core.trust_password"
+
+ALLOWED_ORIGINS = {
+    "core.https_allowed_headers": "Access-Control-Allow-Headers",
+    "core.https_allowed_methods": "Access-Control-Allow-Methods",
+    "core.https_allowed_origin": "Access-Control-Allow-Origin",
+}
+"""Key -> the header that has its value, in answers to requests of a page of another origin."""
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """(host, port) of `host`, `host:port`, `[ipv6]` or `[ipv6]:port`; the default port is 8443."""
+    host, port = text, ""
+    if text.startswith("["):
+        host, closed, rest = text[1:].partition("]")
+        if not closed or (rest and not rest.startswith(":")):
+            raise InvalidInput(f"{values.quoted(text)} is not an address: write [IPv6]:PORT")
+        port = rest[1:]
+        _parse_ip(host)
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    elif ":" in text:
+        _parse_ip(text)
+    if not host or any(c.isspace() or not c.isprintable() or c in "/[]" for c in host):
+        raise InvalidInput(f"{values.quoted(text)} is not an address: write HOST:PORT or [IPv6]:PORT")
+    if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise InvalidInput(f"{values.quoted(text)}: the port is not a number from 1 to 65535")
+    return host, int(port or 8443)
+
+
+def _parse_ip(text: str) -> None:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        raise InvalidInput(f"{values.quoted(text)} is not an IPv6 address") from None
+
+
+def _check_text(text: str) -> None:
+    if not text.isprintable():
+        raise InvalidInput("a character that cannot be printed is not allowed")
+
+
+def _check_file_system(text: str) -> None:
+    if text not in ("ext4", "xfs"):
+        raise InvalidInput("Invalid value, only the following values are allowed: [ext4 xfs]")
+
+
+def _check_compression(text: str) -> None:
+    if text not in COMPRESSIONS:
+        raise InvalidInput(
+            f"Invalid value, only the following values are allowed: [{' '.join(COMPRESSIONS)}]"
+        )
+
+
+def _refuse_backend(text: str) -> None:
+    raise InvalidInput("storage is configured per pool here: use `lxd init`")
 
 
 @dataclass(frozen=True)
 class ServerKey:
-    """One key. hidden: shown as `true`, never with its value."""
+    """One key. check raises InvalidInput for a value that it cannot have."""
 
     name: str
-    check: Check
+    check: Callable[[str], object]
     default: str
     help: str
     hidden: bool = False
+    """Shown as `true`, never with its value."""
+    used: bool = False
+    """False: the value is checked and kept, but nothing in this version acts on it."""
 
 
 KEYS = (
-    ServerKey("core.proxy_http", _text, "", "proxy for the daemon's downloads over http"),
-    ServerKey("core.proxy_https", _text, "", "proxy for the daemon's downloads over https"),
-    ServerKey("core.proxy_ignore_hosts", _text, "", "hosts that are reached without the proxy, by commas"),
+    ServerKey("core.https_address", parse_address, "", "address and port of the API on the network"),
+    ServerKey("core.https_allowed_headers", _check_text, "", "headers that web pages may send", used=True),
+    ServerKey("core.https_allowed_methods", _check_text, "", "methods that web pages may use", used=True),
+    ServerKey("core.https_allowed_origin", _check_text, "", "web pages that may use the API", used=True),
+    ServerKey("core.proxy_http", _check_text, "", "proxy for the daemon's downloads over http"),
+    ServerKey("core.proxy_https", _check_text, "", "proxy for the daemon's downloads over https"),
+    ServerKey("core.proxy_ignore_hosts", _check_text, "", "hosts reached without the proxy, by commas"),
+    ServerKey(TRUST_PASSWORD, _check_text, "", "lets a client add its certificate", hidden=True),
     ServerKey("images.auto_update_cached", units.parse_bool, "true", "keep cached images up to date"),
-    ServerKey(
-        "images.auto_update_interval", units.parse_int, "6", "hours between updates of images; 0: never"
-    ),
-    ServerKey("images.compression_algorithm", _compression, "gzip", "how new images are compressed"),
+    ServerKey("images.auto_update_interval", units.parse_int, "6", "hours between image updates; 0: never"),
+    ServerKey("images.compression_algorithm", _check_compression, "gzip", "how new images are compressed"),
     ServerKey("images.remote_cache_expiry", units.parse_int, "10", "days an unused cached image is kept"),
+    ServerKey("storage.lvm_fstype", _check_file_system, "ext4", "file system on new LVM volumes"),
+    ServerKey(
+        "storage.lvm_thinpool_name", _refuse_backend, "LXDPool", "refused: storage is set up per pool"
+    ),
+    ServerKey("storage.lvm_vg_name", _refuse_backend, "", "refused: storage is set up per pool"),
+    ServerKey("storage.lvm_volume_size", units.parse_size, "10GiB", "size of new LVM volumes"),
+    ServerKey("storage.zfs_pool_name", _refuse_backend, "", "refused: storage is set up per pool"),
 )
+_BY_NAME = {key.name: key for key in KEYS}
 
 
-def find(name: str) -> ServerKey | None:
-    """The key, or None."""
-    return next((key for key in KEYS if key.name == name), None)
+def find(name: str) -> ServerKey:
+    """The key; InvalidInput if there is none."""
+    try:
+        return _BY_NAME[name]
+    except KeyError:
+        raise InvalidInput(f"Bad server config key: '{name}'") from None
 
 
-def check(config: Mapping[str, str]) -> None:
-    """Accept a server configuration, or raise InvalidInput naming the key."""
-    for name, value in config.items():
-        key = find(name)
-        if key is None:
-            raise InvalidInput(f"Bad server config key: '{name}'")
-        try:
-            key.check(value)
-        except InvalidInput as error:
-            raise InvalidInput(f'key "{name}": {error}') from error
-
-
-def shown(config: Mapping[str, str]) -> dict[str, str]:
-    """What a caller may see: keys equal to their default are left out, hidden ones are `true`."""
-    visible = {}
-    for name, value in config.items():
-        key = find(name)
-        if key is not None and value != key.default:
-            visible[name] = "true" if key.hidden else value
-    return visible
-
-
-def get(config: Mapping[str, str], name: str) -> str:
-    """The value that counts: the one that is set, else the default."""
+def check(name: str, value: str) -> None:
+    """Accept a value for a key, or raise InvalidInput naming the key."""
     key = find(name)
-    return config.get(name) or (key.default if key else "")
+    try:
+        key.check(value)
+    except InvalidInput as error:
+        raise InvalidInput(f'key "{name}": {error}') from error
+
+
+def shown(config: Mapping[str, str]) -> dict[str, str | bool]:
+    """What a caller may see: keys equal to their default are left out, hidden ones are true."""
+    visible: dict[str, str | bool] = {}
+    for key in KEYS:
+        value = config.get(key.name, "")
+        if value and value != key.default:
+            visible[key.name] = True if key.hidden else value
+    return visible
