@@ -11,6 +11,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -385,7 +386,8 @@ async def profile_changed(host: Host, name: str) -> None:
         if name in container.profiles:
             result = await expanded(host, container)
             wanted = await wanted_idmap(host, container.name, result)
-            await host.records.containers.replace(with_volatile(container, result, wanted))
+            refresh = partial(with_volatile, merged_config=result, wanted=wanted)
+            await host.records.containers.change(container.name, refresh)
 
 
 def writable(container: Container) -> dict[str, Any]:

@@ -235,13 +235,20 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
     merged = await containers.expanded(host, container)
     plan = _plan(host, container, merged, wanted)
     await host.runtime.load_modules(units.split_list(merged.config.get("linux.kernel_modules", "")))
+
+    def begun(now: Container) -> Container:
+        config = containers.with_volatile(now, merged, wanted).config
+        config.pop("volatile.apply_template", None)
+        config["volatile.last_state.power"] = "RUNNING"
+        return replace(now, config=config, last_used_at=datetime.now(UTC))
+
+    def not_begun(now: Container) -> Container:
+        return replace(now, config=container.config, last_used_at=container.last_used_at)
+
     async with Undo() as undo:
         await templates.apply(host, container, merged)
-        config = {k: v for k, v in container.config.items() if k != "volatile.apply_template"}
-        config["volatile.last_state.power"] = "RUNNING"
-        used = replace(container, config=config, last_used_at=datetime.now(UTC))
-        await host.records.containers.replace(used)
-        undo.on_failure(host.records.containers.replace, container)
+        await host.records.containers.change(name, begun)
+        undo.on_failure(host.records.containers.change, name, not_begun)
         started = await host.runtime.start(plan)
         undo.keep()
     await host.watcher.follow(started)
