@@ -16,6 +16,9 @@ from wardian.errors import HostFailed
 KEPT_OUTPUT = 4000
 """Characters of a failed program's last output that an error quotes at most."""
 
+DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""Begins the command line of a long program whose result nobody could use once the daemon is gone."""
+
 ENVIRONMENT = {
     "PATH": os.environ.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
     "LC_ALL": "C.UTF-8",

@@ -119,6 +119,7 @@ async def build(suite: str, architecture: str, target: ImageFiles, progress: Pro
 
 async def _run(argv: list[str], environment: dict[str, str], suite: str, progress: Progress) -> None:
     child = await asyncio.create_subprocess_exec(
+        *process.DIES_WITH_US,
         *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", *argv),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,

@@ -52,6 +52,7 @@ async def run(
             passed.append(fd)
             words.append(str(fd))
         child = await asyncio.create_subprocess_exec(
+            *process.DIES_WITH_US,
             *(sys.executable, "-I", "-S", confine.__file__, *words, *program),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
