@@ -19,6 +19,7 @@ from wardian.core.operations import Operations
 from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound, StaleRevision
 from wardian.model.container import Network, Pool
 from wardian.model.idmap import IdMap
+from wardian.model.paths import Paths
 from wardian.ports import (
     Command,
     Counters,
@@ -27,7 +28,6 @@ from wardian.ports import (
     ImageFiles,
     Interface,
     Lease,
-    Paths,
     Process,
     Progress,
     Space,

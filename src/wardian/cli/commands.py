@@ -225,7 +225,7 @@ Show information on a container or the server.
 Example:
     lxc info c1 --show-log
 """,
-        (Flag("show-log", "bool", "Show the container's last 100 log lines?"),),
+        (Flag("show-log", "bool", "Show the container's log"),),
         completes="container",
     ),
     Command(

@@ -14,12 +14,19 @@ TYPES = ("operation", "logging", "lifecycle")
 QUEUE_LENGTH = 4096
 """Events a slow listener may fall behind before it is dropped."""
 
+UNSET_TIME = "1970-01-01T00:00:00Z"
+
 LEVELS = {"DEBUG": "dbug", "INFO": "info", "WARNING": "warn", "ERROR": "eror", "CRITICAL": "crit"}
 
 
 def timestamp(moment: datetime | None = None) -> str:
     """The moment (default: now) as RFC 3339 in UTC with microseconds."""
     return (moment or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def shown_time(moment: datetime | None) -> str:
+    """The moment for callers, or the time that they take for "never"."""
+    return timestamp(moment) if moment else UNSET_TIME
 
 
 class Listener:

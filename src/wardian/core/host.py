@@ -13,11 +13,11 @@ from typing import Protocol
 from wardian.core.events import Events
 from wardian.core.operations import Operations
 from wardian.model.idmap import IdMap
+from wardian.model.paths import Paths
 from wardian.ports import (
     AddressWatch,
     Bridge,
     DeviceDriver,
-    Paths,
     Rootfs,
     Runtime,
     Started,

@@ -20,7 +20,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from wardian.core.events import timestamp
+from wardian.core.events import shown_time
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
@@ -38,7 +38,6 @@ BUILD = ".build-"
 FINGERPRINT = re.compile(r"[0-9a-f]{1,64}")
 HASH_CHUNK = 1024 * 1024
 BOOTSTRAP = "bootstrap"
-UNSET_TIME = "1970-01-01T00:00:00Z"
 
 
 class ImageWrite(Struct, forbid_unknown_fields=True):
@@ -324,10 +323,10 @@ def render(image: Image, aliases: list[Alias]) -> dict[str, Any]:
         "aliases": [
             {"name": a.name, "description": a.description} for a in aliases if a.target == image.fingerprint
         ],
-        "created_at": _time(image.created_at),
-        "expires_at": _time(image.expires_at),
-        "last_used_at": _time(image.last_used_at),
-        "uploaded_at": _time(image.uploaded_at),
+        "created_at": shown_time(image.created_at),
+        "expires_at": shown_time(image.expires_at),
+        "last_used_at": shown_time(image.last_used_at),
+        "uploaded_at": shown_time(image.uploaded_at),
     }
     origin = image.update_source
     if origin is not None:
@@ -338,10 +337,6 @@ def render(image: Image, aliases: list[Alias]) -> dict[str, Any]:
             "server": origin.server,
         }
     return shown
-
-
-def _time(moment: datetime | None) -> str:
-    return timestamp(moment) if moment else UNSET_TIME
 
 
 def writable(image: Image) -> dict[str, Any]:

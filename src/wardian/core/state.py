@@ -9,7 +9,7 @@ from typing import Any
 
 from wardian.core import containers
 from wardian.core.containers import Expanded, volume
-from wardian.core.events import timestamp
+from wardian.core.events import shown_time, timestamp
 from wardian.core.host import Host
 from wardian.errors import WardianError
 from wardian.linux import links
@@ -18,7 +18,6 @@ from wardian.model.container import Container
 from wardian.ports import Counters, Interface
 
 STATUS_CODES = {"Stopped": 102, "Running": 103, "Frozen": 110, "Error": 112}
-UNSET_TIME = "1970-01-01T00:00:00Z"
 
 FIELDS = frozenset({"state", "state.network", "state.disk", "snapshots"})
 """Parts of the full object that a listing can be limited to (`?recursion=2&fields=...`)."""
@@ -34,7 +33,6 @@ def status(host: Host, name: str) -> str:
 def render(host: Host, container: Container, merged: Expanded) -> dict[str, Any]:
     """The object of the API (spec/rest-api.md section 7.1)."""
     now = status(host, container.name)
-    used = container.last_used_at
     return {
         "architecture": container.architecture,
         "config": container.config,
@@ -44,7 +42,7 @@ def render(host: Host, container: Container, merged: Expanded) -> dict[str, Any]
         "ephemeral": container.ephemeral,
         "expanded_config": merged.config,
         "expanded_devices": merged.devices,
-        "last_used_at": timestamp(used) if used else UNSET_TIME,
+        "last_used_at": shown_time(container.last_used_at),
         "name": container.name,
         "profiles": container.profiles,
         "stateful": container.stateful,

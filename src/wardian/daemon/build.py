@@ -20,7 +20,7 @@ from wardian.drivers.runtime.lxc import Lxc
 from wardian.drivers.storage import Drivers
 from wardian.linux import cgroups, process
 from wardian.model import architectures, idmap, limits
-from wardian.ports import Paths
+from wardian.model.paths import Paths
 from wardian.store.records import Records
 from wardian.store.sqlite import SqliteStore
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wardian.core.autostart import wants_start
-from wardian.ports import Paths
+from wardian.model.paths import Paths
 
 RETRY_S = 0.05
 """Pause between tries to reach a daemon that has not made its socket yet."""

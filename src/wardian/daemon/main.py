@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from wardian import __version__
 from wardian.errors import WardianError
-from wardian.ports import Paths
+from wardian.model.paths import Paths
 
 DESCRIPTION = "The system container manager's daemon. Without a command it runs in the foreground."
 EXAMPLES = """examples:

@@ -21,7 +21,7 @@ from wardian.core.host import Host
 from wardian.daemon.build import build, make_folders
 from wardian.errors import HostFailed, WardianError
 from wardian.linux import process
-from wardian.ports import Paths
+from wardian.model.paths import Paths
 
 log = logging.getLogger(__name__)
 

@@ -297,6 +297,10 @@ def _texts(entry: dict[str, Any]) -> dict[str, Any]:
 def apply(daemon: Connection, plan: Plan) -> None:
     """Ask the daemon for everything; what was made is taken back if a later step fails."""
     undo: list[tuple[str, str, Any]] = []
+    if "core.https_address" in plan.config:
+        print(
+            "note: this version keeps core.https_address but does not listen on the network", file=sys.stderr
+        )
     try:
         if plan.config:
             before = daemon.get("/1.0")["config"]

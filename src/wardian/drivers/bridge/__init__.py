@@ -14,7 +14,8 @@ from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import bridge, netlink
 from wardian.model import network
 from wardian.model.container import Network
-from wardian.ports import Lease, Paths
+from wardian.model.paths import Paths
+from wardian.ports import Lease
 
 LOCK = Path("/run/wardian-subnets.lock")
 """Held from the choice of a subnet until it is in use, by every daemon on this host."""

@@ -17,7 +17,8 @@ from pathlib import Path
 from wardian.drivers.runtime import render, seccomp
 from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import cgroups, process
-from wardian.ports import Command, Paths, Process, Started, StartPlan, Usage
+from wardian.model.paths import Paths
+from wardian.ports import Command, Process, Started, StartPlan, Usage
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,9 @@ from wardian.drivers.storage.dir import DirStorage
 from wardian.errors import InvalidInput, NotFound
 from wardian.linux import btrfs, mounts
 from wardian.model.container import Pool
+from wardian.model.paths import Paths
 from wardian.model.units import parse_size
-from wardian.ports import Paths, Storage
+from wardian.ports import Storage
 
 GIB = 1024**3
 DEFAULT_SHARE = 5

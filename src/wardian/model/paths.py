@@ -1,0 +1,57 @@
+"""Where a daemon keeps its files (spec/behaviour.md section 1)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Files and folders of one daemon (spec/behaviour.md section 1)."""
+
+    root: Path
+    """LXD_DIR"""
+    logs: Path
+    cache: Path
+
+    @property
+    def socket(self) -> Path:
+        return self.root / "unix.socket"
+
+    @property
+    def database(self) -> Path:
+        return self.root / "lxd.db"
+
+    @property
+    def images(self) -> Path:
+        return self.root / "images"
+
+    @property
+    def containers(self) -> Path:
+        """Run-time folders of containers (liblxc's lxcpath)."""
+        return self.root / "containers"
+
+    @property
+    def pools(self) -> Path:
+        return self.root / "storage-pools"
+
+    @property
+    def disks(self) -> Path:
+        """Loop files of pools."""
+        return self.root / "disks"
+
+    @property
+    def networks(self) -> Path:
+        """Leases, pid files and configuration of the bridges' dnsmasq."""
+        return self.root / "networks"
+
+    @property
+    def security(self) -> Path:
+        return self.root / "security"
+
+    @classmethod
+    def of(cls, lxd_dir: str | None) -> "Paths":
+        """The folders for `$LXD_DIR` (None or empty: the system's own)."""
+        if not lxd_dir:
+            return cls(Path("/var/lib/lxd"), Path("/var/log/lxd"), Path("/var/cache/lxd"))
+        root = Path(lxd_dir).absolute()
+        return cls(root, root / "logs", root / "cache")
