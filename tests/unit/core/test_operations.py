@@ -1,0 +1,100 @@
+"""Operations: how they end, who may cancel them, and the lock on a container."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from wardian.core.events import Events
+from wardian.core.operations import Operation, Operations
+from wardian.errors import Busy, Forbidden, InvalidInput, NotFound
+
+
+async def test_an_operation_ends_with_what_its_work_returns() -> None:
+    operations = Operations(Events())
+
+    async def work(operation: Operation) -> dict[str, Any]:
+        operation.progress("unpack", "50%")
+        return {"return": 3}
+
+    started = operations.start("test", work)
+    assert started.status == "Running"
+    ended = await operations.wait(started.id)
+    assert (ended.status, ended.metadata, ended.err) == ("Success", {"return": 3}, "")
+
+
+async def test_a_failure_is_told_in_its_own_words() -> None:
+    operations = Operations(Events())
+
+    async def work(_: Operation) -> None:
+        raise NotFound('image "x" not found')
+
+    ended = await operations.wait(operations.start("test", work).id)
+    assert (ended.status, ended.err) == ("Failure", 'image "x" not found')
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_cancelled_operation_cleans_up_and_ends(begun: bool) -> None:
+    operations = Operations(Events())
+    running, cleaned = asyncio.Event(), []
+
+    async def work(_: Operation) -> None:
+        try:
+            running.set()
+            await asyncio.Event().wait()
+        finally:
+            cleaned.append(True)
+
+    started = operations.start("test", work, may_cancel=True)
+    if begun:
+        await running.wait()
+    operations.cancel(started.id)
+    assert (await operations.wait(started.id)).status == "Cancelled"
+    assert cleaned == ([True] if begun else [])
+    with pytest.raises(InvalidInput, match="Only running operations"):
+        operations.cancel(started.id)
+
+
+async def test_what_may_not_be_cancelled_is_not() -> None:
+    operations = Operations(Events())
+    go_on = asyncio.Event()
+
+    async def work(_: Operation) -> None:
+        await go_on.wait()
+
+    started = operations.start("test", work)
+    with pytest.raises(InvalidInput, match="can't be cancelled"):
+        operations.cancel(started.id)
+    assert (await operations.wait(started.id, 0)).status == "Running"
+    go_on.set()
+    await operations.wait(started.id)
+
+
+async def test_secrets_open_one_stream_each_and_are_not_shown() -> None:
+    operations = Operations(Events())
+
+    async def work(operation: Operation) -> None:
+        await operation.sockets["0"]
+
+    started = operations.start("test", work, kind="websocket", sockets=("0",))
+    secret = started.metadata["fds"]["0"]
+    assert secret not in str(started.render(metadata=False))
+    with pytest.raises(Forbidden):
+        started.check_secret("x" * 64)
+    assert started.check_secret(secret) == "0"
+    started.sockets["0"].set_result(None)  # type: ignore[arg-type]
+    await operations.wait(started.id)
+    with pytest.raises(Forbidden):
+        started.check_secret(secret)
+
+
+async def test_one_action_at_a_time_holds_a_container() -> None:
+    operations = Operations(Events())
+    async with operations.lock("c1", "start"):
+        with pytest.raises(Busy, match="busy running a start operation"):
+            async with operations.lock("c1", "stop"):
+                raise AssertionError("not reached")
+        async with operations.lock("c2", "stop"):
+            pass
+    async with operations.lock("c1", "stop"):
+        pass

@@ -1,0 +1,110 @@
+"""Texts for other programs: what they hold, and that no value can add a line."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wardian.drivers.bridge import dnsmasq, firewall
+from wardian.drivers.runtime import render, seccomp
+from wardian.errors import InvalidInput
+from wardian.model.idmap import IdMap
+from wardian.ports import DevicePlan, Mount, Nic, StartPlan
+
+AROUND = render.Surroundings(Path("/logs/c1"), Path("/sec/seccomp"), "/bin/sh hook fifo")
+NIC = Nic("bridged", "eth0", parent="br0", host_name="veth1", hwaddr="00:16:3e:00:00:01", mtu="1500")
+PLAN = StartPlan(
+    name="c1",
+    architecture="x86_64",
+    rootfs=Path("/pool/c1/rootfs"),
+    idmap=IdMap.contiguous(1000000, 65536),
+    environment={"A": "b"},
+    devices=[DevicePlan(nics=(NIC,), mounts=(Mount(Path("/a b"), "srv/x", True, read_only=True),))],
+    raw="lxc.x = y",
+)
+NETWORK = {"ipv4.address": "10.1.2.1/24", "ipv6.address": "fd42::1/64"}
+
+
+def keys_of(text: str, key: str) -> list[str]:
+    pairs = (line.split(" = ", 1) for line in text.splitlines())
+    return [pair[1] for pair in pairs if pair[0] == key]
+
+
+def test_an_unprivileged_container_has_a_map_and_an_idmapped_root() -> None:
+    text = render.container_config(PLAN, AROUND)
+    assert keys_of(text, "lxc.idmap") == ["u 0 1000000 65536", "g 0 1000000 65536"]
+    assert keys_of(text, "lxc.rootfs.options") == ["idmap=container"]
+    assert keys_of(text, "lxc.cap.drop") == []
+    assert keys_of(text, "lxc.seccomp.profile") == ["/sec/seccomp"]
+    assert keys_of(text, "lxc.net.0.link") == ["br0"]
+    assert keys_of(text, "lxc.environment") == ["A=b"]
+    assert r"/a\040b srv/x none bind,create=dir,ro 0 0" in keys_of(text, "lxc.mount.entry")
+    assert text.endswith("lxc.x = y\n")
+
+
+def test_a_privileged_container_loses_capabilities_and_devices() -> None:
+    text = render.container_config(replace(PLAN, idmap=IdMap()), AROUND)
+    assert keys_of(text, "lxc.idmap") == []
+    assert "sys_module" in keys_of(text, "lxc.cap.drop")[0]
+    assert keys_of(text, "lxc.cgroup.devices.deny") == ["a"]
+
+
+def test_a_container_without_interfaces_gets_an_empty_network() -> None:
+    text = render.container_config(replace(PLAN, devices=[]), AROUND)
+    assert keys_of(text, "lxc.net.0.type") == ["empty"]
+
+
+@given(st.text())
+def test_no_environment_adds_a_line(value: str) -> None:
+    plan = replace(PLAN, environment={"A": value})
+    plain = render.container_config(replace(PLAN, environment={"A": ""}), AROUND)
+    try:
+        text = render.container_config(plan, AROUND)
+    except InvalidInput:
+        assert any(ord(c) < 32 or ord(c) == 127 for c in value)
+        return
+    assert text.count("\n") == plain.count("\n")
+
+
+def test_the_seccomp_policy_refuses_what_reaches_the_host() -> None:
+    text = seccomp.policy_text()
+    assert text.startswith("2\ndenylist\n")
+    assert all(f"{name} errno 1\n" in text for name in seccomp.REFUSED)
+
+
+def test_dnsmasq_serves_the_bridge_alone(tmp_path: Path) -> None:
+    text = dnsmasq.config_text("br0", NETWORK, tmp_path, "nobody")
+    for line in ("interface=br0", "except-interface=lo", "listen-address=10.1.2.1", "domain=lxd"):
+        assert f"{line}\n" in text
+    assert "dhcp-range=10.1.2.2,10.1.2.254,255.255.255.0,1h\n" in text
+    assert "enable-ra\n" not in dnsmasq.config_text(
+        "br0", {**NETWORK, "ipv6.address": "none"}, tmp_path, "x"
+    )
+    with pytest.raises(InvalidInput):
+        dnsmasq.config_text("br0", {**NETWORK, "dns.domain": "a\nserver=1.2.3.4"}, tmp_path, "x")
+
+
+def test_our_table_is_replaced_whole_and_nats_both_families() -> None:
+    commands = firewall.table_commands("br0", NETWORK)
+    assert [next(iter(command)) for command in commands[:3]] == ["add", "delete", "add"]
+    assert str(commands).count("masquerade") == 2
+    assert str(firewall.table_commands("br0", {**NETWORK, "ipv4.nat": "false"})).count("masquerade") == 1
+
+
+def test_only_others_chains_that_drop_are_opened() -> None:
+    def chain(table: str, policy: str, hook: str = "forward") -> dict[str, object]:
+        shared = {"family": "ip", "name": "c", "type": "filter", "prio": 0}
+        return {"chain": {**shared, "table": table, "hook": hook, "policy": policy}}
+
+    listing = {
+        "nftables": [
+            chain("filter", "drop"),
+            chain("open", "accept"),
+            chain("wardian_br1", "drop"),
+            chain("firewalld", "accept"),
+            chain("filter", "drop", "output"),
+        ]
+    }
+    assert [found.table for found in firewall.dropping_chains(listing)] == ["filter", "firewalld"]
