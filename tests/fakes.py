@@ -323,9 +323,10 @@ class FakeRuntime:
     async def next_reboot(self) -> Started:
         return await self.reboots.get()
 
-    def request_halt(self, started: Started) -> None:
+    def request_halt(self, started: Started) -> bool:
         if started.name not in self.stubborn:
             self.kill(started)
+        return True
 
     def kill(self, started: Started) -> None:
         self._ended[started.name].set()

@@ -429,8 +429,8 @@ class Runtime(Protocol):
     async def next_reboot(self) -> Started:
         """The next container whose init was started anew by its monitor."""
 
-    def request_halt(self, started: Started) -> None:
-        """Ask init to shut down, with the signal that it understands."""
+    def request_halt(self, started: Started) -> bool:
+        """Ask init to shut down, with the signal that it understands; False if it is not listening yet."""
 
     def kill(self, started: Started) -> None:
         """Kill init, and so all that runs inside."""

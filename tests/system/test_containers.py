@@ -59,6 +59,28 @@ def test_a_clean_stop_asks_init(daemon: Daemon, container: str) -> None:
     assert "already stopped" in daemon.error("stop", container)
 
 
+def test_a_stop_right_after_the_start_is_heard(daemon: Daemon, name: str) -> None:
+    daemon.lxc("init", "bb", name)
+    for _ in range(5):
+        daemon.lxc("start", name)
+        daemon.lxc("stop", name, "--timeout", "30")
+
+
+def test_a_stop_waits_for_an_init_that_does_not_listen_yet(daemon: Daemon, container: str) -> None:
+    slow = "printf '#!/bin/sh\\nsleep 2\\nexec /sbin/init\\n' > /sbin/slow; chmod 755 /sbin/slow"
+    daemon.lxc("exec", container, "--", "sh", "-c", slow)
+    daemon.lxc("stop", "-f", container)
+    daemon.lxc("config", "set", container, "raw.lxc", "lxc.init.cmd = /sbin/slow")
+    daemon.lxc("start", container)
+    assert "/sbin/slow" in daemon.lxc("exec", container, "--", "cat", "/proc/1/cmdline")
+    daemon.lxc("stop", container, "--timeout", "30")
+
+
+def test_the_error_of_a_start_names_the_cause(daemon: Daemon, name: str) -> None:
+    daemon.lxc("init", "bb", name, "-c", "raw.lxc=lxc.init.cmd = /nosuch")
+    assert "/nosuch" in daemon.error("start", name)
+
+
 def test_a_reboot_inside_is_followed(daemon: Daemon, container: str) -> None:
     daemon.wait_address(container)
     before = daemon.lxc("list", f"^{container}$", "-c", "p", "--format", "csv")

@@ -6,6 +6,7 @@ monitor's end. Each running container has one task that waits for that event.
 """
 
 import asyncio
+import contextlib
 import logging
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +27,9 @@ from wardian.model.units import is_true
 from wardian.ports import DevicePlan, Started, StartPlan
 
 log = logging.getLogger(__name__)
+
+LISTENS_AGAIN_S = 0.05
+"""How often a booting init is looked at, whether it listens to signals by now."""
 
 KILLED_WITHIN_S = 60.0
 """How long the kernel may take to take a killed container apart before we say so."""
@@ -156,14 +160,25 @@ async def stop(host: Host, name: str, request: StateChange) -> None:
     started = _running(host, name)
     if name in host.frozen:
         await _thaw(host, started)
-    host.runtime.request_halt(started)
     timeout_s = request.timeout if request.timeout >= 0 else None
     try:
-        await asyncio.wait_for(host.watcher.wait_stopped(name), timeout_s)
+        await asyncio.wait_for(_halt(host, started), timeout_s)
     except TimeoutError:
         raise HostFailed(
             f'container "{name}" did not stop within {timeout_s} s; give it more time, or use --force'
         ) from None
+
+
+async def _halt(host: Host, started: Started) -> None:
+    """Ask init to halt as soon as it listens, and wait until the container has ended.
+
+    Nothing tells when an init that has just begun to boot starts to listen: it is looked at again.
+    """
+    while not host.runtime.request_halt(host.running.get(started.name, started)):
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(host.watcher.wait_stopped(started.name), LISTENS_AGAIN_S)
+            return
+    await host.watcher.wait_stopped(started.name)
 
 
 async def force_stop(host: Host, name: str) -> None:

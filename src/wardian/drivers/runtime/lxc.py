@@ -116,7 +116,7 @@ class Lxc:
             log_folder=logs,
             seccomp_profile=self._seccomp,
             start_hook=f"/bin/sh {hook} {self._fifo}",
-            present=frozenset(p for p in render.HOST_FILES + render.HOST_FOLDERS if os.path.exists(p)),
+            present=frozenset(filter(os.path.exists, render.HOST_SOURCES)),
             lxcfs=_lxcfs_files(),
             log_level=self._log_level,
         )
@@ -170,11 +170,16 @@ class Lxc:
 
     # --- signals -------------------------------------------------------------------------------
 
-    def request_halt(self, started: Started) -> None:
+    def request_halt(self, started: Started) -> bool:
         """See ports.Runtime."""
-        status = _status_field(started.init_pid, "SigBlk")
-        by_systemd = status is not None and int(status, 16) >> (SYSTEMD_HALT_SIGNAL - 1) & 1
-        _signal_init(started, SYSTEMD_HALT_SIGNAL if by_systemd else HALT_SIGNAL)
+        blocked, caught = (_signals(started.init_pid, field) for field in ("SigBlk", "SigCgt"))
+        number = SYSTEMD_HALT_SIGNAL if blocked >> (SYSTEMD_HALT_SIGNAL - 1) & 1 else HALT_SIGNAL
+        # The kernel drops what the first process of a namespace neither handles nor holds back
+        # (pid_namespaces(7)); an init that has just begun to boot does neither.
+        if not (blocked | caught) >> (number - 1) & 1:
+            return False
+        _signal_init(started, number)
+        return True
 
     def kill(self, started: Started) -> None:
         """See ports.Runtime."""
@@ -315,6 +320,11 @@ def _signal_init(started: Started, number: int) -> None:
             os.kill(init, number)
         except ProcessLookupError:
             return
+
+
+def _signals(pid: int, field: str) -> int:
+    """A mask of signals from /proc/PID/status; 0 if the process is gone."""
+    return int(_status_field(pid, field) or "0", 16)
 
 
 def _status_field(pid: int, name: str) -> str | None:

@@ -36,6 +36,7 @@ PRIVILEGED_DEVICES = (
 )
 
 HOST_FILES = ("/dev/fuse", "/dev/net/tun")
+MQUEUE = "/dev/mqueue"
 HOST_FOLDERS = (
     "/proc/sys/fs/binfmt_misc",
     "/sys/firmware/efi/efivars",
@@ -44,6 +45,9 @@ HOST_FOLDERS = (
     "/sys/kernel/debug",
     "/sys/kernel/security",
 )
+
+HOST_SOURCES = (MQUEUE, *HOST_FILES, *HOST_FOLDERS)
+"""What is shown to containers where the host has it."""
 
 CONSOLE_LOG_SIZE = "1MB"
 
@@ -57,7 +61,7 @@ class Surroundings:
     start_hook: str
     """Command that liblxc runs when init is about to start."""
     present: frozenset[str] = frozenset()
-    """Which of HOST_FILES and HOST_FOLDERS exist."""
+    """Which of HOST_SOURCES exist."""
     lxcfs: tuple[str, ...] = ()
     """Files below /var/lib/lxcfs to lay over the container's /proc and /sys, relative paths."""
     log_level: str = "warn"
@@ -136,8 +140,8 @@ def _mounts(plan: StartPlan, around: Surroundings, *, privileged: bool) -> Itera
             yield _line("lxc.mount.entry", f"{path} {path[1:]} none rbind,create=dir,optional 0 0")
     if privileged:
         yield _line("lxc.mount.entry", "mqueue dev/mqueue mqueue rw,relatime,create=dir,optional 0 0")
-    else:
-        yield _line("lxc.mount.entry", "/dev/mqueue dev/mqueue none rbind,create=dir,optional 0 0")
+    elif MQUEUE in around.present:  # liblxc logs an error even for an optional source that is missing
+        yield _line("lxc.mount.entry", f"{MQUEUE} {MQUEUE[1:]} none rbind,create=dir,optional 0 0")
     if plan.nesting:
         yield _line("lxc.mount.entry", "proc dev/.lxc/proc proc create=dir,optional 0 0")
         yield _line("lxc.mount.entry", "sys dev/.lxc/sys sysfs create=dir,optional 0 0")
