@@ -344,6 +344,9 @@ class FakeRuntime:
     def usage(self, started: Started) -> Usage:
         return Usage(processes=7, cpu_ns=1, memory=2, memory_peak=3)
 
+    def limit(self, started: Started, knobs: Sequence[tuple[str, str]]) -> None:
+        self._faults.step("limit")
+
     async def execute(self, started: Started, command: Command, fds: tuple[int, int, int]) -> Process:
         self._faults.step("execute")
         return FakeProcess()

@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 
 from wardian.model.container import Network, Pool
 from wardian.model.idmap import IdMap
+from wardian.model.limits import Knob
 
 # --- store -------------------------------------------------------------------------------------
 
@@ -446,6 +447,9 @@ class Runtime(Protocol):
 
     def usage(self, started: Started) -> "Usage":
         """What the container uses now, read from its control groups."""
+
+    def limit(self, started: Started, knobs: Sequence[Knob]) -> None:
+        """Write control files of the container in this order; HostFailed naming the first that fails."""
 
     async def execute(self, started: Started, command: Command, fds: tuple[int, int, int]) -> Process:
         """Run a command with fds as stdin, stdout and stderr; the caller closes its own copies."""

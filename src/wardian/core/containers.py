@@ -20,8 +20,8 @@ from wardian.core import images, pools
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
-from wardian.errors import AlreadyExists, InvalidInput, NotFound, WardianError
-from wardian.model import architectures, devices, expand, idmap, keys, names, petnames
+from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound, WardianError
+from wardian.model import architectures, devices, expand, idmap, keys, limits, names, petnames
 from wardian.model.container import Config, Container, Devices, Image, Profile
 from wardian.model.requests import ContainerCreate, ContainerUpdate
 from wardian.model.units import is_true, parse_size
@@ -324,7 +324,7 @@ def patched(container: Container, request: ContainerUpdate) -> ContainerUpdate:
 
 
 async def update(host: Host, name: str, request: ContainerUpdate) -> None:
-    """Replace what can be written of a container. What runs takes it up at its next start."""
+    """Replace what can be written. Limits reach what runs at once, the rest at the next start."""
     if request.restore:
         raise InvalidInput('field "restore" is not available in this version')
     async with host.operations.lock(name, "update"):
@@ -340,8 +340,29 @@ async def update(host: Host, name: str, request: ContainerUpdate) -> None:
         )
         result = await check(host, after, before)
         after = with_volatile(after, result, await wanted_idmap(host, name, result))
-        await host.records.containers.replace(after)
+        old = await expanded(host, before)
+        async with Undo() as undo:
+            apply_limits(host, name, old.config, result.config)
+            undo.on_failure(apply_limits, host, name, result.config, old.config)
+            await host.records.containers.replace(after)
+            undo.keep()
     host.events.lifecycle("container-updated", url(name))
+
+
+def apply_limits(host: Host, name: str, old: Config, new: Config) -> None:
+    """Have a running container follow a change of its limits; HostFailed with the former ones in force."""
+    started = host.running.get(name)
+    if started is None:
+        return
+    machine = host.machine
+    around = limits.CgroupHost(
+        host.runtime.cgroups, machine.memory_total, machine.cpus, files=machine.control_files
+    )
+    try:
+        host.runtime.limit(started, limits.change(old, new, around))
+    except HostFailed:
+        host.runtime.limit(started, limits.change(new, old, around))
+        raise
 
 
 async def delete(host: Host, name: str) -> Operation:
@@ -380,14 +401,23 @@ async def sweep(host: Host) -> None:
             log.error('container "%s": cannot clean up: %s', container.name, error)
 
 
-async def profile_changed(host: Host, name: str) -> None:
-    """A profile has new content: refresh what its containers derive from it."""
+async def profile_changed(host: Host, before: Profile) -> None:
+    """A profile has new content: its containers follow, those that run with their limits."""
+    failures = []
     for container in await every(host):
-        if name in container.profiles:
-            result = await expanded(host, container)
+        if before.name in container.profiles:
+            present = await profiles_of(host, container)
+            result = merged(container, present)
+            old = merged(container, [before if p.name == before.name else p for p in present])
+            try:
+                apply_limits(host, container.name, old.config, result.config)
+            except HostFailed as error:
+                failures.append(str(error))
             wanted = await wanted_idmap(host, container.name, result)
             refresh = partial(with_volatile, merged_config=result, wanted=wanted)
             await host.records.containers.change(container.name, refresh)
+    if failures:
+        raise HostFailed(f'profile "{before.name}" is saved, but not in force everywhere: {failures[0]}')
 
 
 def writable(container: Container) -> dict[str, Any]:

@@ -132,7 +132,7 @@ async def update(
             break
         except StaleRevision:
             continue
-    await containers.profile_changed(host, name)
+    await containers.profile_changed(host, before)
     host.events.lifecycle("profile-updated", url(name))
 
 

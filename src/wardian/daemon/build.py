@@ -91,10 +91,10 @@ def _machine() -> Machine:
 def _control_files() -> frozenset[str]:
     kind = cgroups.kind_of()
     try:
-        files = cgroups.present(limits.FILES[kind])
+        files = cgroups.present(limits.UNSET[kind])
     except OSError as e:
         log.warning("cannot look at the host's cgroups, and take them to be complete: %s", e)
-        return frozenset(limits.FILES[kind])
+        return frozenset(limits.UNSET[kind])
     ignored = limits.ignored_keys(limits.CgroupHost(kind, memory_total=0, cpus=(0,), files=files))
     if ignored:
         log.warning("this kernel lacks the control files for %s: they are ignored", ", ".join(ignored))

@@ -81,6 +81,7 @@ KEYS: tuple[Key, ...] = (
         "limits.cpu",
         values.CPUS,
         "Number of CPUs (`2`), or which ones (`0,2`, `0-3`, `1-1`). Unset: all.",
+        live="yes",
         render=limits.cpu,
     ),
     Key(
@@ -88,6 +89,7 @@ KEYS: tuple[Key, ...] = (
         values.ALLOWANCE,
         "A share of the CPU time when the host is busy (`50%`), or a hard limit (`25ms/100ms` of one CPU).",
         default="100%",
+        live="yes",
         render=limits.cpu_time,
     ),
     Key(
@@ -95,6 +97,7 @@ KEYS: tuple[Key, ...] = (
         values.PRIORITY,
         "Who comes first among containers with the same share; higher is better.",
         default="10",
+        live="yes",
         render=limits.cpu_time,
     ),
     Key(
@@ -102,12 +105,14 @@ KEYS: tuple[Key, ...] = (
         values.PRIORITY,
         "Weight of the container's disk access when disks are busy; higher is better.",
         default="5",
+        live="yes",
         render=limits.disk,
     ),
     Key(
         "limits.memory",
         values.MEMORY,
         "Most memory, as a size or as a percentage of the host's. Unset: all.",
+        live="yes",
         render=limits.memory,
     ),
     Key(
@@ -115,6 +120,7 @@ KEYS: tuple[Key, ...] = (
         values.choice("soft", "hard"),
         "`hard`: never more than the limit. `soft`: more while the host has memory to spare.",
         default="hard",
+        live="yes",
         render=limits.memory,
     ),
     Key(
@@ -122,6 +128,7 @@ KEYS: tuple[Key, ...] = (
         values.BOOL,
         "Whether the container's memory may be swapped out.",
         default="true",
+        live="yes",
         render=limits.memory,
     ),
     Key(
@@ -129,12 +136,14 @@ KEYS: tuple[Key, ...] = (
         values.PRIORITY,
         "Which container's memory is swapped out first, where the kernel can tell (cgroup v1).",
         default="10",
+        live="yes",
         render=limits.memory,
     ),
     Key(
         "limits.processes",
         values.POSITIVE,
         "Most processes and threads. Unset: as many as the host allows.",
+        live="yes",
         render=limits.processes,
     ),
     Key(

@@ -156,33 +156,34 @@ def disk(config: Config, host: CgroupHost) -> list[Knob]:
 GROUPS: tuple[Callable[[Config, CgroupHost], list[Knob]], ...] = (cpu, cpu_time, memory, processes, disk)
 
 
-FILES: dict[str, tuple[str, ...]] = {
-    "v1": (
-        "blkio.bfq.weight",
-        "blkio.weight",
-        "cpu.cfs_period_us",
-        "cpu.cfs_quota_us",
-        "cpu.shares",
-        "cpuset.cpus",
-        "memory.limit_in_bytes",
-        "memory.memsw.limit_in_bytes",
-        "memory.soft_limit_in_bytes",
-        "memory.swappiness",
-        "pids.max",
-    ),
-    "v2": (
-        "cpu.max",
-        "cpu.weight",
-        "cpuset.cpus",
-        "io.bfq.weight",
-        "io.weight",
-        "memory.high",
-        "memory.max",
-        "memory.swap.max",
-        "pids.max",
-    ),
+UNSET: dict[str, dict[str, str]] = {
+    "v1": {
+        "blkio.bfq.weight": "100",
+        "blkio.weight": "500",
+        "cpu.cfs_period_us": "100000",
+        "cpu.cfs_quota_us": "-1",
+        "cpu.shares": "1024",
+        "cpuset.cpus": "",
+        "memory.limit_in_bytes": "-1",
+        "memory.memsw.limit_in_bytes": "-1",
+        "memory.soft_limit_in_bytes": "-1",
+        "memory.swappiness": "60",
+        "pids.max": "max",
+    },
+    "v2": {
+        "cpu.max": "max 100000",
+        "cpu.weight": "100",
+        "cpuset.cpus": "",
+        "io.bfq.weight": "100",
+        "io.weight": "100",
+        "memory.high": "max",
+        "memory.max": "max",
+        "memory.swap.max": "max",
+        "pids.max": "max",
+    },
 }
-"""Every file that a knob can name, by the kind of cgroup: what to look for on a host."""
+"""Every file that a knob can name, by the kind of cgroup, and its content when no limit is set
+(cgroup-v1/*.rst, cgroup-v2.rst of the kernel); the CPU set is then all of this host's."""
 
 _SAMPLES = {
     "limits.cpu": "1",
@@ -192,6 +193,29 @@ _SAMPLES = {
     "limits.memory.swap": "false",
     "limits.processes": "1",
 }
+
+
+_MEMORY_AND_SWAP = "memory.memsw.limit_in_bytes"
+
+
+def change(old: Config, new: Config, host: CgroupHost) -> list[Knob]:
+    """What to write into the groups of a running container whose configuration becomes `new`.
+
+    What is no longer limited gets the content of `UNSET`.
+    """
+    unset = {**UNSET[host.version], "cpuset.cpus": render_cpus(host.cpus)}
+    knobs: list[Knob] = []
+    for group in GROUPS:
+        before, after = group(old, host), group(new, host)
+        if before == after:
+            continue
+        kept = {name for name, _ in after}
+        lifted = [(name, unset[name]) for name, _ in before if name not in kept]
+        if any(name == _MEMORY_AND_SWAP for name, _ in (*before, *after)):
+            # The kernel wants memory <= memory + swap at every moment, up as well as down.
+            knobs.append((_MEMORY_AND_SWAP, "-1"))
+        knobs += [*lifted, *after]
+    return knobs
 
 
 def ignored_keys(host: CgroupHost) -> list[str]:

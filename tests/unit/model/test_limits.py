@@ -124,7 +124,7 @@ def test_every_knob_is_a_file_that_is_looked_for(cgroup: Literal["v1", "v2"]) ->
         "limits.processes": "1",
     }
     soft = {"limits.memory": "1GB", "limits.memory.enforce": "soft", "limits.memory.swap": "no"}
-    looked_for = set(limits.FILES[cgroup])
+    looked_for = set(limits.UNSET[cgroup])
     assert set(settings(everything, cgroup)) | set(settings(soft, cgroup)) <= looked_for
     assert settings(everything, cgroup, files=looked_for) == settings(everything, cgroup)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from wardian.drivers.runtime import render, seccomp
 from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import cgroups, process
+from wardian.model.limits import Knob
 from wardian.model.paths import Paths
 from wardian.ports import Command, Process, Started, StartPlan, Usage
 
@@ -231,6 +232,17 @@ class Lxc:
             cpu_ns = group.number("cpuacct", "cpuacct.usage", "") or 0
         processes = group.number("pids", "pids.current", "pids.current")
         return Usage(-1 if processes is None else processes, cpu_ns, memory, peak, swap, swap_peak)
+
+    def limit(self, started: Started, knobs: Sequence[Knob]) -> None:
+        """See ports.Runtime."""
+        group = cgroups.Group(started.init_pid)
+        for name, value in knobs:
+            try:
+                group.write(name.partition(".")[0], (name, value), (name, value))
+            except OSError as error:
+                raise HostFailed(
+                    f'cannot set {name} of container "{started.name}" to "{value}": {error.strerror}'
+                ) from error
 
     async def execute(self, started: Started, command: Command, fds: tuple[int, int, int]) -> Process:
         """See ports.Runtime."""
