@@ -5,9 +5,10 @@ Every step that changes something passes `Faults.step`, so that a test can let e
 
 import asyncio
 import contextlib
+import hashlib
 import shutil
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -25,6 +26,7 @@ from wardian.ports import (
     Counters,
     DevicePlan,
     Document,
+    Expected,
     ImageFiles,
     Interface,
     Lease,
@@ -37,6 +39,7 @@ from wardian.ports import (
     TemplateJob,
     Traits,
     Usage,
+    Via,
     Volume,
     Write,
 )
@@ -226,6 +229,52 @@ class FakeRootfs:
         return "xz"
 
 
+class FakeDownloads:
+    """A web of two dictionaries: URL -> content, and URL -> headers."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self.content: dict[str, bytes] = {}
+        self.answers: dict[str, dict[str, str]] = {}
+        self.asked: list[str] = []
+        """URLs of files and documents that were fetched, in order."""
+        self.ways: list[Via] = []
+        self.gate = asyncio.Event()
+        """Files wait for it."""
+        self.gate.set()
+
+    def _get(self, url: str, via: Via) -> bytes:
+        self.ways.append(via)
+        self.asked.append(url)
+        if not self.content:
+            raise HostFailed("cannot reach the web")
+        if url not in self.content:
+            raise NotFound(f'nothing at "{url}"')
+        return self.content[url]
+
+    async def document(self, url: str, via: Via, *, limit: int, fresh_s: float) -> bytes:
+        return self._get(url, via)
+
+    async def headers(self, url: str, via: Via, request: Mapping[str, str]) -> Mapping[str, str]:
+        if url not in self.answers:
+            raise NotFound(f'nothing at "{url}"')
+        return self.answers[url]
+
+    async def file(
+        self, url: str, via: Via, target: Path, expected: Expected, received: Callable[[int], None]
+    ) -> None:
+        content = self._get(url, via)
+        await self.gate.wait()
+        self._faults.step(f"download {url}")
+        target.write_bytes(content)
+        received(len(content))
+        if hashlib.sha256(content).hexdigest() != expected.sha256:
+            raise InvalidInput(f'"{url}" is not the file that was announced')
+
+    async def sweep(self) -> None:
+        pass
+
+
 class FakeBridge:
     """Bridges that exist in a set of names."""
 
@@ -397,6 +446,7 @@ def make_host(root: Path, faults: Faults | None = None) -> Host:
         storage=FakeStorageDrivers(paths.pools, faults),
         bridge=FakeBridge(faults),
         rootfs=FakeRootfs(faults),
+        downloads=FakeDownloads(faults),
         addresses=FakeAddresses(),
         devices={kind: FakeDevice() for kind in ("disk", "nic", "none")},
         idmap=IdMap.contiguous(1000000, 65536 * 10),

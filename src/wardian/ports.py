@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 from wardian.model.container import Network, Pool
 from wardian.model.idmap import IdMap
 from wardian.model.limits import Knob
+from wardian.model.proxies import Proxies
 
 # --- store -------------------------------------------------------------------------------------
 
@@ -218,6 +219,57 @@ class Rootfs(Protocol):
 
     def kind_of(self, path: Path) -> str:
         """The format of an image file: bz2 gz xz zst lzma squashfs tar; InvalidInput otherwise."""
+
+
+# --- downloads ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Via:
+    """How a server is reached."""
+
+    proxies: Proxies
+    certificate: str = ""
+    """PEM of the one certificate that the server must have; empty: one that the system trusts."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a file must be. size: bytes, None if nobody said."""
+
+    sha256: str
+    size: int | None
+
+
+Received = Callable[[int], None]
+"""Called with the bytes of a file that are here by now; often."""
+
+
+class Downloads(Protocol):
+    """Fetches from the web over https. Answers are never trusted: all that is kept is bounded.
+
+    Redirects lead to https only, and never to this host or its link unless the server is there itself.
+    Raises HostFailed naming the host (no route, TLS, no answer, cut), NotFound for what is not there.
+    """
+
+    async def document(self, url: str, via: Via, *, limit: int, fresh_s: float) -> bytes:
+        """A small document, kept on disk; the server is asked again if that is older than `fresh_s`.
+
+        What is kept is used, too, when the server cannot be reached, unless `fresh_s` is 0.
+        InvalidInput if it is larger than `limit`.
+        """
+
+    async def headers(self, url: str, via: Via, request: Mapping[str, str]) -> Mapping[str, str]:
+        """The headers of a HEAD request with these headers; names in lower case."""
+
+    async def file(self, url: str, via: Via, target: Path, expected: Expected, received: Received) -> None:
+        """Write the file to a new path; a cut transfer is resumed where it broke.
+
+        InvalidInput if it is not what is expected. The caller removes the file on failure.
+        """
+
+    async def sweep(self) -> None:
+        """Remove what interrupted calls left behind; called once at start-up."""
 
 
 # --- network -----------------------------------------------------------------------------------

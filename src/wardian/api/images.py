@@ -8,14 +8,15 @@ from pathlib import Path
 import msgspec
 from aiohttp import BodyPartReader, MultipartReader, MultipartWriter, web
 
-from wardian.api import replies
-from wardian.api.routes import Request, Route
-from wardian.core import images
+from wardian.api import bodies, replies
+from wardian.api.routes import BODY_BYTES, Request, Route
+from wardian.core import image_sources, image_upkeep, images
 from wardian.core.host import Host
 from wardian.core.images import AliasWrite, ImageWrite, Import
 from wardian.errors import AlreadyExists, InvalidInput, NotFound
 from wardian.model import image as image_model
 from wardian.model.container import Alias, Image
+from wardian.model.requests import ImageCreate
 from wardian.model.units import is_true
 from wardian.ports import ImageFiles
 
@@ -47,11 +48,11 @@ async def get(host: Host, request: Request) -> web.Response:
     return replies.sync(shown, etag=replies.etag_of(images.writable(image)))
 
 
-async def upload(host: Host, request: Request) -> web.Response:
-    """Take in an uploaded image: one tarball as the body, or two parts `metadata` and `rootfs`."""
+async def create(host: Host, request: Request) -> web.Response:
+    """Fetch an image (JSON says from where), or take in an upload: one tarball, or two parts."""
     raw = request.raw
     if raw.content_type == "application/json":
-        raise InvalidInput('images are taken in from an upload in this version; "source" is not available')
+        return replies.operation(image_sources.pull(host, await request.decode(ImageCreate)))
     about, aliases = _about(raw)
     async with AsyncExitStack() as stack:
         folder = await stack.enter_async_context(images.building(host))
@@ -60,8 +61,17 @@ async def upload(host: Host, request: Request) -> web.Response:
         else:
             built, name = ImageFiles(folder / "meta", None), ""
             await _spool(raw.content.readany, built.metadata)
+            if (wanted := _request_in(built.metadata)) is not None:
+                return replies.operation(image_sources.pull(host, wanted))
         about = msgspec.structs.replace(about, filename=about.filename or name)
         return replies.operation(images.import_built(host, built, about, stack.pop_all().aclose, aliases))
+
+
+def _request_in(body: Path) -> ImageCreate | None:
+    """The request in a body whose sender did not say that it is JSON; no archive begins like one."""
+    with open(body, "rb") as file:
+        head = file.read(BODY_BYTES + 1)
+    return bodies.decode(head, ImageCreate) if head[:1] == b"{" and len(head) <= BODY_BYTES else None
 
 
 def _about(raw: web.Request) -> tuple[Import, list[AliasWrite]]:
@@ -120,6 +130,11 @@ async def patch(host: Host, request: Request) -> web.Response:
 async def delete(host: Host, request: Request) -> web.Response:
     """Begin to delete it."""
     return replies.operation(await images.delete(host, request.path["fingerprint"]))
+
+
+async def refresh(host: Host, request: Request) -> web.Response:
+    """Begin to replace it by the newest version from where it came."""
+    return replies.operation(await image_upkeep.refresh(host, request.path["fingerprint"]))
 
 
 async def export(host: Host, request: Request) -> web.StreamResponse:
@@ -225,7 +240,7 @@ _ALIAS = "/1.0/images/aliases/{name:.+}"
 
 ROUTES = [
     Route("GET", "/1.0/images", list_images, guest=True),
-    Route("POST", "/1.0/images", upload),
+    Route("POST", "/1.0/images", create),
     Route("GET", "/1.0/images/aliases", list_aliases),
     Route("POST", "/1.0/images/aliases", create_alias),
     Route("GET", _ALIAS, get_alias, guest=True),
@@ -237,5 +252,6 @@ ROUTES = [
     Route("PUT", "/1.0/images/{fingerprint}", put),
     Route("PATCH", "/1.0/images/{fingerprint}", patch),
     Route("DELETE", "/1.0/images/{fingerprint}", delete),
+    Route("POST", "/1.0/images/{fingerprint}/refresh", refresh),
     Route("GET", "/1.0/images/{fingerprint}/export", export, guest=True),
 ]

@@ -183,12 +183,21 @@ Example:
     Command(
         "image",
         "image:run",
-        """Usage: lxc image import|export|delete|info|show|edit|list|alias ...
+        """Usage: lxc image import|export|copy|delete|info|show|edit|list|refresh|alias ...
 
 Manage images.
 
 lxc image import <tarball> [<rootfs>] [<remote>:] [--public] [--alias ALIAS...] [key=value...]
     Add an image of one file, or of a metadata tarball and a root file system (tarball or squashfs).
+
+lxc image import <URL> [<remote>:] [--public] [--alias ALIAS...] [key=value...]
+    Have the server fetch an image from the web; only https:// URLs.
+
+lxc image copy [<remote>:]<image> <remote>: [--alias ALIAS...] [--copy-aliases] [--public] [--auto-update]
+    Have the server fetch an image of another remote, and keep it.
+
+lxc image refresh [<remote>:]<image> [[<remote>:]<image>...]
+    Fetch the newest version of an image from where it came.
 
 lxc image export [<remote>:]<image> [<target>]
     Save an image to a folder, a file or ("-") standard output.
@@ -204,15 +213,19 @@ lxc image alias list [<remote>:] [<filter>...]
 
 Examples:
     lxc image list debian:
+    lxc image list ubuntu: 16.04
+    lxc image copy ubuntu:16.04 local: --copy-aliases --auto-update
     lxc image import busybox.tar.xz --alias bb
     lxc image export bb .
 """,
         (
             Flag("public", "bool", "Make image public"),
             Flag("alias", "list", "New alias to define at target"),
+            Flag("copy-aliases", "bool", "Copy aliases from source"),
+            Flag("auto-update", "bool", "Keep the image up to date after initial copy"),
             FORMAT,
         ),
-        subcommands="import export delete info show edit list alias",
+        subcommands="import export copy delete info show edit list refresh alias",
         completes="image",
     ),
     Command(

@@ -54,7 +54,23 @@ def words(session: Session, typed: list[str]) -> list[str]:
     plain = [word for word in before[1:] if not word.startswith("-")]
     if command.subcommands and not plain:
         return _starting(sorted(command.subcommands), current)
+    if command.completes == "image" and ":" in current:
+        return _starting(_offered(session, current.partition(":")[0]), current)
     return _starting(_objects(session, command.completes), current)
+
+
+def _offered(session: Session, name: str) -> list[str]:
+    """Images of a remote, by what was fetched before: completion never waits for a network."""
+    remote = session.config.remote(name)
+    if remote.protocol == "bootstrap":
+        from wardian.model import bootstrap
+
+        return [f"{name}:{suite}" for suite in bootstrap.SUITES]
+    if remote.protocol != "simplestreams":
+        return [f"{name}:{found}" for found in _objects(session, "image") if ":" not in found]
+    from wardian.client import simplestreams
+
+    return sorted(f"{name}:{alias}" for alias in simplestreams.catalogue(remote, offline=True).names)
 
 
 def _starting(found: list[str], start: str) -> list[str]:
@@ -67,7 +83,5 @@ def _objects(session: Session, kind: str) -> list[str]:
     prefix = SOURCES[kind]
     found = [url.removeprefix(f"{prefix}/") for url in session.daemon.get(prefix)]
     if kind == "image":
-        from wardian.model import bootstrap
-
-        found += [f"debian:{suite}" for suite in bootstrap.SUITES]
+        found += [f"{name}:" for name in session.config.remotes]
     return sorted(found)

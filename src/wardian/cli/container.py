@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from wardian.cli import image_fetch
 from wardian.cli.options import FlagError, Values
 from wardian.cli.session import Session, container_url, in_parallel, need
-from wardian.client import config
 from wardian.client.connection import ApiError, Connection, quote
 
 TYPE_CHECKING = False
@@ -63,9 +63,7 @@ def _source(session: Session, daemon: Connection, image: str) -> dict[str, str]:
         if not guess:
             return _local_source(daemon, name or "default")
         remote, name = session.config.split(guess)
-    if remote.protocol == "bootstrap":
-        return {"type": "image", "mode": "pull", "protocol": "bootstrap", "alias": name or "default"}
-    raise ApiError(config.UNAVAILABLE.format(remote.name))
+    return image_fetch.source(remote, name)
 
 
 def _forgotten_colon(session: Session, daemon: Connection, image: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from wardian.cli import editor, image_list, image_transfer, output
+from wardian.cli import editor, image_fetch, image_list, image_transfer, output
 from wardian.cli.options import Values
 from wardian.cli.session import Session, UsageError, need
 from wardian.client.connection import ApiError, Connection, quote
@@ -34,6 +34,18 @@ def resolve(daemon: Connection, name: str) -> str:
     return target
 
 
+def _object(session: Session, word: str) -> dict[str, Any]:
+    """The image that a word names, of the store or of an image server."""
+    remote, name = session.config.split(word)
+    if remote.protocol == "simplestreams":
+        from wardian.client import simplestreams
+
+        return simplestreams.as_object(*simplestreams.find(remote, name))
+    daemon = session.at(remote)
+    found: dict[str, Any] = daemon.get(_url(daemon, name))
+    return found
+
+
 def _url(daemon: Connection, name: str) -> str:
     return f"/1.0/images/{quote(resolve(daemon, name))}"
 
@@ -43,24 +55,17 @@ def _import(session: Session, values: Values, words: list[str]) -> None:
     properties = [w for w in words if "=" in w and not os.path.exists(w)]
     paths = [w for w in words if w != remote and w not in properties]
     need(paths, 1, 2)
-    if paths[0].startswith(("http://", "https://")):
-        raise ApiError("importing an image from a URL is not available in this version; download it first")
     daemon, _ = session.server(remote or f"{session.config.default}:")
-    fingerprint = image_transfer.upload(session, daemon, paths, public=values.public, properties=properties)
+    if paths[0].startswith(("http://", "https://")):
+        need(paths, 1, 1)
+        fingerprint = image_fetch.from_url(session, paths[0], public=values.public, properties=properties)
+    else:
+        fingerprint = image_transfer.upload(
+            session, daemon, paths, public=values.public, properties=properties
+        )
     for alias in values.alias:
-        move_alias(daemon, alias, fingerprint)
+        image_fetch.move_alias(daemon, alias, fingerprint)
     print(f"Image imported with fingerprint: {fingerprint}")
-
-
-def move_alias(daemon: Connection, alias: str, fingerprint: str) -> None:
-    """Point the alias at the image, whether it exists or not."""
-    body = {"name": alias, "target": fingerprint}
-    try:
-        daemon.request("POST", "/1.0/images/aliases", body)
-    except ApiError as error:
-        if error.code != 409:
-            raise
-        daemon.request("PATCH", f"/1.0/images/aliases/{quote(alias)}", {"target": fingerprint})
 
 
 def _export(session: Session, values: Values, words: list[str]) -> None:
@@ -80,8 +85,7 @@ def _delete(session: Session, values: Values, words: list[str]) -> None:
 
 def _info(session: Session, values: Values, words: list[str]) -> None:
     need(words, 1, 1)
-    daemon, name = session.server(words[0])
-    image = daemon.get(_url(daemon, name))
+    image = _object(session, words[0])
     times = [
         ("Created", output.time(image["created_at"])),
         ("Uploaded", output.time(image["uploaded_at"])),
@@ -118,8 +122,14 @@ def _writable(image: dict[str, Any]) -> dict[str, Any]:
 
 def _show(session: Session, values: Values, words: list[str]) -> None:
     need(words, 1, 1)
-    daemon, name = session.server(words[0])
-    sys.stdout.write(output.yaml(_writable(daemon.get(_url(daemon, name)))))
+    sys.stdout.write(output.yaml(_writable(_object(session, words[0]))))
+
+
+def _refresh(session: Session, values: Values, words: list[str]) -> None:
+    need(words, 1)
+    for word in words:
+        daemon, name = session.server(word)
+        image_fetch.refresh(session, _url(daemon, name))
 
 
 def _edit(session: Session, values: Values, words: list[str]) -> None:
@@ -157,6 +167,8 @@ def _alias(session: Session, values: Values, words: list[str]) -> None:
 
 SUBCOMMANDS = {
     "import": _import,
+    "copy": image_fetch.copy,
+    "refresh": _refresh,
     "export": _export,
     "delete": _delete,
     "info": _info,

@@ -1,4 +1,4 @@
-"""Lists of images and aliases: of the store, and what the remote debian: offers."""
+"""Lists of images and aliases: of the store, of image servers, and what debian: offers."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ def images(session: Session, values: Values, words: list[str]) -> None:
         raise ApiError(f'invalid format "{values.format}"')
     if remote.protocol == "bootstrap":
         found = offers()
-    elif remote.protocol == "lxd":
-        found = session.at(remote).get("/1.0/images?recursion=1")
+    elif remote.protocol == "simplestreams":
+        from wardian.client import simplestreams
+
+        found = simplestreams.images(remote)
     else:
-        raise ApiError(config.UNAVAILABLE.format(remote.name))
+        found = session.at(remote).get("/1.0/images?recursion=1")
     found = [image for image in found if all(matches(image, text) for text in filters)]
     found.sort(key=lambda image: [(not cell, cell) for cell in _row(image)])
     output.show(values.format, HEADERS, [_row(image) for image in found], found)
@@ -108,6 +110,10 @@ def aliases(session: Session, values: Values, words: list[str]) -> None:
             for o in offers()
             for a in o["aliases"]
         ]
+    elif remote.protocol == "simplestreams":
+        from wardian.client import simplestreams
+
+        found = simplestreams.aliases(remote)
     else:
         found = session.at(remote).get("/1.0/images/aliases?recursion=1")
     rows = [

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 FINAL = 200
 FORCE_AFTER = 3
+STAGES = {"download": "Retrieving image"}
+"""What people read for a stage of an operation; others are shown as they are called."""
 
 
 class UsageError(Exception):
@@ -121,8 +123,8 @@ class Session:
 def _progress_text(operation: dict[str, Any]) -> str:
     for key, value in (operation.get("metadata") or {}).items():
         if key.endswith("_progress"):
-            stage = key.removesuffix("_progress").capitalize()
-            return f"{stage}: {value}"[:100]
+            stage = key.removesuffix("_progress")
+            return f"{STAGES.get(stage, stage.capitalize())}: {value}"[:100]
     return ""
 
 

@@ -10,8 +10,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-UNAVAILABLE = 'images of remote "{}" are not available in this version; use the remote debian:'
-
 
 class Remote:
     """A place that has containers or images. protocol: lxd, simplestreams or bootstrap."""

@@ -9,6 +9,7 @@ import json
 import logging
 import random
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -16,7 +17,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wardian.core import images, pools
+from wardian.core import image_sources, images, pools
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
@@ -211,7 +212,7 @@ async def create(host: Host, request: ContainerCreate) -> Operation:
     draft = await _draft(host, name, request)
     await check(host, draft)
     if request.source.type == "image":
-        await images.check_source(host, request.source)
+        await image_sources.check(host, request.source)
 
     async def work(operation: Operation) -> None:
         async with host.operations.lock(name, "create"):
@@ -259,13 +260,14 @@ async def _draft(host: Host, name: str, request: ContainerCreate) -> Container:
 
 
 async def _create(host: Host, draft: Container, request: ContainerCreate, operation: Operation) -> None:
-    async with Undo() as undo:
+    async with Undo() as undo, AsyncExitStack() as held:
         await host.records.containers.insert(draft)
         undo.on_failure(_roll_back, host, draft)
         container = draft
         image = None
         if request.source.type == "image":
-            image = await images.ensure(host, request.source, operation)
+            image = await image_sources.ensure(host, request.source, operation)
+            held.enter_context(images.in_use(host, image))
             container = replace(
                 draft,
                 architecture=image.architecture,

@@ -6,6 +6,7 @@ argument to every function of `core`. Nothing is global.
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -18,6 +19,7 @@ from wardian.ports import (
     AddressWatch,
     Bridge,
     DeviceDriver,
+    Downloads,
     Rootfs,
     Runtime,
     Started,
@@ -70,6 +72,7 @@ class Host:
     storage: StorageDrivers
     bridge: Bridge
     rootfs: Rootfs
+    downloads: Downloads
     addresses: AddressWatch
     devices: Mapping[str, DeviceDriver]
     idmap: IdMap | None
@@ -87,6 +90,8 @@ class Host:
     """Which of them are frozen."""
     kept_ephemeral: set[str] = field(default_factory=set)
     """Ephemeral containers that a restart stops: they are not deleted."""
+    images_in_use: Counter[str] = field(default_factory=Counter)
+    """Fingerprints of images that containers are being made from: they are not cleaned away."""
     watcher: Watching = field(init=False)
     """Set by daemon/build.py."""
     _once: dict[str, asyncio.Lock] = field(default_factory=dict)

@@ -11,8 +11,9 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,17 @@ from wardian.core.events import shown_time
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
-from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound, OutOfSpace, WardianError
-from wardian.model import bootstrap, names
+from wardian.errors import (
+    AlreadyExists,
+    HostFailed,
+    InvalidInput,
+    NotFound,
+    OutOfSpace,
+    StaleRevision,
+    WardianError,
+)
 from wardian.model import image as image_model
+from wardian.model import names
 from wardian.model.container import Alias, Image, ImageSource
 from wardian.model.idmap import IdMap
 from wardian.model.requests import ContainerSource
@@ -35,9 +44,9 @@ from wardian.ports import ImageFiles, Storage, Volume
 log = logging.getLogger(__name__)
 
 BUILD = ".build-"
+ROOTFS = ".rootfs"
 FINGERPRINT = re.compile(r"[0-9a-f]{1,64}")
 HASH_CHUNK = 1024 * 1024
-BOOTSTRAP = "bootstrap"
 
 
 class ImageWrite(Struct, forbid_unknown_fields=True):
@@ -70,6 +79,8 @@ class Import(Struct, frozen=True, kw_only=True):
     expected: str = ""
     """Fingerprint that the image must have; empty: any."""
     source: ImageSource | None = None
+    expires_at: datetime | None = None
+    """What counts where the image's own metadata says nothing."""
 
 
 def url(fingerprint: str) -> str:
@@ -80,7 +91,7 @@ def url(fingerprint: str) -> str:
 def files(host: Host, image: Image) -> ImageFiles:
     """The files of an image in the store."""
     base = host.paths.images / image.fingerprint
-    return ImageFiles(base, base.with_name(f"{image.fingerprint}.rootfs") if image.split else None)
+    return ImageFiles(base, base.with_name(f"{image.fingerprint}{ROOTFS}") if image.split else None)
 
 
 # --- finding -----------------------------------------------------------------------------------
@@ -122,26 +133,6 @@ async def local(host: Host, source: ContainerSource) -> Image:
     raise InvalidInput("Must specify one of alias, fingerprint or properties for init from image")
 
 
-async def check_source(host: Host, source: ContainerSource) -> None:
-    """Refuse, before any work, a source that cannot be had."""
-    if source.protocol == BOOTSTRAP:
-        _offer(host, source.alias)
-    elif source.server or source.protocol:
-        raise InvalidInput(
-            f'image protocol "{source.protocol or "lxd"}" is not available in this version; '
-            "use an image of the remote debian: or `lxc image import`"
-        )
-    else:
-        await local(host, source)
-
-
-def _offer(host: Host, alias: str) -> tuple[str, str]:
-    found = bootstrap.resolve(alias or "default", host.machine.architectures[0])
-    if found is None:
-        raise NotFound(f'image "{alias}" not found on debian:; it has {", ".join(bootstrap.SUITES)}')
-    return found
-
-
 # --- taking in ---------------------------------------------------------------------------------
 
 
@@ -178,7 +169,7 @@ async def take_in(host: Host, built: ImageFiles, about: Import) -> Image:
         created_at=metadata.created_at,
         uploaded_at=datetime.now(UTC),
         split=built.rootfs is not None,
-        expires_at=metadata.expires_at,
+        expires_at=metadata.expires_at or about.expires_at,
         properties={**metadata.properties, **about.properties},
         public=about.public,
         cached=about.cached,
@@ -231,41 +222,21 @@ def import_built(
 # --- for containers ----------------------------------------------------------------------------
 
 
-async def ensure(host: Host, source: ContainerSource, operation: Operation) -> Image:
-    """The image that a container is made from, built first if need be; two at once build it once."""
-    if source.protocol == BOOTSTRAP:
-        suite, architecture = _offer(host, source.alias)
-        alias = f"{suite}/{architecture}"
-        async with host.once(f"bootstrap {alias}"):
-            image = await _cached(host, alias) or await _bootstrap(host, suite, architecture, operation)
-    else:
-        image = await local(host, source)
-    used = replace(image, last_used_at=datetime.now(UTC))
-    await host.records.images.replace(used)
-    return used
+async def used(host: Host, image: Image) -> Image:
+    """The image, marked as used now; NotFound if it is gone meanwhile."""
+    now = datetime.now(UTC)
+    return await host.records.images.change(image.fingerprint, lambda i: replace(i, last_used_at=now))
 
 
-async def _cached(host: Host, alias: str) -> Image | None:
-    origin = ImageSource(server="", protocol=BOOTSTRAP, alias=alias)
-    found = [image for image in await host.records.images.all() if image.update_source == origin]
-    return max(found, key=lambda image: image.created_at, default=None)
-
-
-async def _bootstrap(host: Host, suite: str, architecture: str, operation: Operation) -> Image:
-    alias = f"{suite}/{architecture}"
-
-    def progress(text: str) -> None:
-        operation.progress("bootstrap", f"building Debian {suite}: {text}")
-
-    async with building(host) as folder:
-        built = ImageFiles(folder / "meta", folder / "root")
-        await host.rootfs.bootstrap(suite, architecture, built, progress)
-        about = Import(
-            filename=f"debian-{suite}-{architecture}.tar.zst",
-            cached=True,
-            source=ImageSource(server="", protocol=BOOTSTRAP, alias=alias),
-        )
-        return await take_in(host, built, about)
+@contextmanager
+def in_use(host: Host, image: Image) -> Iterator[None]:
+    """The image is not cleaned away while the block runs."""
+    host.images_in_use[image.fingerprint] += 1
+    try:
+        yield
+    finally:
+        host.images_in_use[image.fingerprint] -= 1
+        host.images_in_use += Counter()  # drops the ones that are zero
 
 
 async def ensure_volume(host: Host, storage: Storage, image: Image, operation: Operation) -> Volume:
@@ -296,12 +267,17 @@ UNFINISHED = ".unfinished"
 
 async def sweep(host: Host) -> None:
     """Remove what interrupted work left behind, and files and volumes that no record names."""
+    await host.downloads.sweep()
     for path in host.paths.images.glob(f"{BUILD}*"):
         await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+    known = {image.fingerprint for image in await host.records.images.all()}
+    for path in host.paths.images.iterdir():
+        if FINGERPRINT.fullmatch(path.name.removesuffix(ROOTFS)) and path.name[:64] not in known:
+            path.unlink()
     for pool in await host.records.pools.all():
         storage = host.storage.get(pool.name)
         for volume in await storage.volumes():
-            if volume.kind == "image" and volume.name.endswith(UNFINISHED):
+            if volume.kind == "image" and volume.name not in known:
                 await storage.delete(volume)
 
 
@@ -361,19 +337,34 @@ async def delete(host: Host, text: str) -> Operation:
     image = await get(host, text)
 
     async def work(_: Operation) -> None:
-        for alias in await host.records.aliases.all():
-            if alias.target == image.fingerprint:
-                await host.records.aliases.delete(alias.name)
-        for pool in await host.records.pools.all():
-            await host.storage.get(pool.name).delete(Volume("image", image.fingerprint))
-        await host.records.images.delete(image.fingerprint)
-        place = files(host, image)
-        place.metadata.unlink(missing_ok=True)
-        if place.rootfs is not None:
-            place.rootfs.unlink(missing_ok=True)
-        host.events.lifecycle("image-deleted", url(image.fingerprint))
+        await remove(host, await get(host, image.fingerprint))
 
     return host.operations.start("Deleting image", work, resources={"images": [url(image.fingerprint)]})
+
+
+async def remove(host: Host, image: Image) -> None:
+    """Delete the image as it was read: StaleRevision if somebody has changed (used) it since.
+
+    The records go first and together: a crash leaves files and volumes, which the sweep removes.
+    """
+    table = host.records.images
+    revision = await table.revision(image.fingerprint)
+    if await table.get(image.fingerprint) != image:
+        raise StaleRevision(f'image "{image.fingerprint}" has been changed meanwhile; retry')
+    batch = host.records.batch().delete(table, image.fingerprint, revision=revision)
+    for alias in await host.records.aliases.all():
+        if alias.target == image.fingerprint:
+            batch.delete(
+                host.records.aliases, alias.name, revision=await host.records.aliases.revision(alias.name)
+            )
+    await batch.commit()
+    for pool in await host.records.pools.all():
+        await host.storage.get(pool.name).delete(Volume("image", image.fingerprint))
+    place = files(host, image)
+    place.metadata.unlink(missing_ok=True)
+    if place.rootfs is not None:
+        place.rootfs.unlink(missing_ok=True)
+    host.events.lifecycle("image-deleted", url(image.fingerprint))
 
 
 # --- aliases -----------------------------------------------------------------------------------
@@ -406,6 +397,15 @@ async def rename_alias(host: Host, alias: Alias, new: str) -> None:
     names.check_alias(new)
     batch = host.records.batch().insert(host.records.aliases, replace(alias, name=new))
     batch.delete(host.records.aliases, alias.name, revision=await host.records.aliases.revision(alias.name))
+    await batch.commit()
+
+
+async def move_aliases(host: Host, old: str, new: str) -> None:
+    """Let all aliases of one image name another, all of them or none."""
+    table, batch = host.records.aliases, host.records.batch()
+    for alias in await table.all():
+        if alias.target == old:
+            batch.replace(table, replace(alias, target=new), revision=await table.revision(alias.name))
     await batch.commit()
 
 

@@ -112,9 +112,14 @@ class Operation:
         self.metadata = {**self.metadata, **metadata} if merge else dict(metadata)
         self._changed()
 
-    def progress(self, stage: str, text: str) -> None:
-        """Publish `<stage>_progress`, e.g. `progress("unpack", "42% (120.00MB/s)")`."""
-        self.update({f"{stage}_progress": text})
+    def progress(self, stage: str, text: str, **details: str) -> None:
+        """Publish `<stage>_progress`, e.g. `progress("unpack", "42% (120.00MB/s)")`, of this stage alone.
+
+        details: numbers for programs, as `progress`: {"percent": "42", ...}.
+        """
+        kept = {k: v for k, v in self.metadata.items() if k != "progress" and not k.endswith("_progress")}
+        numbers = {"progress": {"stage": stage, **details}} if details else {}
+        self.update({**kept, f"{stage}_progress": text, **numbers}, merge=False)
 
     def render(self, *, metadata: bool = True) -> dict[str, Any]:
         """The object of the API. The metadata can hold secrets: leave it out for listings."""

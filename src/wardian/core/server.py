@@ -38,6 +38,7 @@ EXTENSIONS = (
     "instance_get_full",
     "instances",
     "event_lifecycle",
+    "image_force_refresh",
     "operation_description",
 )
 """Later parts of the API that are here; clients ask for them by these names."""

@@ -14,6 +14,7 @@ from wardian.core.lifecycle import Watcher
 from wardian.core.operations import Operations
 from wardian.drivers import devices
 from wardian.drivers.bridge import Bridges
+from wardian.drivers.downloads import WebDownloads
 from wardian.drivers.netwatch import NetWatch
 from wardian.drivers.rootfs import ConfinedRootfs
 from wardian.drivers.runtime.lxc import Lxc
@@ -57,6 +58,7 @@ async def build(paths: Paths, *, stop: Callable[[], None], log_level: str) -> Ho
         storage=Drivers(paths),
         bridge=Bridges(paths),
         rootfs=ConfinedRootfs(),
+        downloads=WebDownloads(paths.cache / "streams"),
         addresses=NetWatch(),
         devices=devices.drivers(),
         idmap=_default_idmap(),

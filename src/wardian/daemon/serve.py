@@ -18,6 +18,7 @@ from wardian.api.app import make_app
 from wardian.core import autostart, containers, images, networks, pools, profiles
 from wardian.core.events import EventLogHandler
 from wardian.core.host import Host
+from wardian.core.image_upkeep import upkeep
 from wardian.daemon.build import build, make_folders
 from wardian.errors import HostFailed, WardianError
 from wardian.linux import process
@@ -50,7 +51,7 @@ class Daemon:
             logging.getLogger("wardian").addHandler(handler)
             self._handle_signals(host)
             try:
-                async with self._running(host), self._serving(host):
+                async with self._running(host), self._serving(host), upkeep(host):
                     start_up = asyncio.create_task(_start_up(host), name="start-up")
                     log.info("daemon is up at %s", self._paths.socket)
                     await self._stop.wait()

@@ -34,6 +34,50 @@ class ContainerSource(Struct, forbid_unknown_fields=True):
     secrets: dict[str, str] | None = None
 
 
+class ImageSourceRequest(Struct, forbid_unknown_fields=True):
+    """Where an image is to be fetched from. type: image (a remote's), or url."""
+
+    type: str = ""
+    mode: str = ""
+    server: str = ""
+    protocol: str = ""
+    secret: str = ""
+    certificate: str = ""
+    alias: str = ""
+    fingerprint: str = ""
+    url: str = ""
+    name: str = ""
+    # Sent by later clients:
+    image_type: str = ""
+    project: str = ""
+
+
+class ImageAlias(Struct, forbid_unknown_fields=True):
+    """A name that a new image gets."""
+
+    name: str
+    description: str = ""
+    # Sent by later clients:
+    type: str = ""
+    target: str = ""
+
+
+class ImageCreate(Struct, forbid_unknown_fields=True):
+    """POST /1.0/images without an upload."""
+
+    source: ImageSourceRequest
+    filename: str = ""
+    public: bool = False
+    auto_update: bool = False
+    properties: dict[str, str] | None = None
+    aliases: list[ImageAlias] | None = None
+    # Sent by later clients:
+    compression_algorithm: str = ""
+    expires_at: str | None = None
+    profiles: list[str] | None = None
+    format: str = ""
+
+
 class ContainerCreate(Struct, forbid_unknown_fields=True):
     """POST /1.0/containers."""
 

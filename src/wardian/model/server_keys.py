@@ -8,10 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from wardian.errors import InvalidInput
-from wardian.model import units, values
+from wardian.model import proxies, units, values
 
 COMPRESSIONS = ("none", "gzip", "bzip2", "xz", "lzma", "zstd")
 TRUST_PASSWORD = "core.trust_password"
+AUTO_UPDATE_CACHED = "images.auto_update_cached"
+AUTO_UPDATE_INTERVAL = "images.auto_update_interval"
+REMOTE_CACHE_EXPIRY = "images.remote_cache_expiry"
 
 ALLOWED_ORIGINS = {
     "core.https_allowed_headers": "Access-Control-Allow-Headers",
@@ -88,14 +91,26 @@ KEYS = (
     ServerKey("core.https_allowed_headers", _check_text, "", "headers that web pages may send", used=True),
     ServerKey("core.https_allowed_methods", _check_text, "", "methods that web pages may use", used=True),
     ServerKey("core.https_allowed_origin", _check_text, "", "web pages that may use the API", used=True),
-    ServerKey("core.proxy_http", _check_text, "", "proxy for the daemon's downloads over http"),
-    ServerKey("core.proxy_https", _check_text, "", "proxy for the daemon's downloads over https"),
-    ServerKey("core.proxy_ignore_hosts", _check_text, "", "hosts reached without the proxy, by commas"),
+    ServerKey("core.proxy_http", proxies.check, "", "proxy for the daemon's downloads over http", used=True),
+    ServerKey(
+        "core.proxy_https", proxies.check, "", "proxy for the daemon's downloads over https", used=True
+    ),
+    ServerKey(
+        "core.proxy_ignore_hosts", _check_text, "", "hosts reached without the proxy, by commas", used=True
+    ),
     ServerKey(TRUST_PASSWORD, _check_text, "", "lets a client add its certificate", hidden=True),
-    ServerKey("images.auto_update_cached", units.parse_bool, "true", "keep cached images up to date"),
-    ServerKey("images.auto_update_interval", units.parse_int, "6", "hours between image updates; 0: never"),
+    ServerKey(AUTO_UPDATE_CACHED, units.parse_bool, "true", "keep cached images up to date", used=True),
+    ServerKey(
+        AUTO_UPDATE_INTERVAL, units.parse_int, "6", "hours between image updates; 0: never", used=True
+    ),
     ServerKey("images.compression_algorithm", _check_compression, "gzip", "how new images are compressed"),
-    ServerKey("images.remote_cache_expiry", units.parse_int, "10", "days an unused cached image is kept"),
+    ServerKey(
+        REMOTE_CACHE_EXPIRY,
+        units.parse_int,
+        "10",
+        "days an unused cached image is kept; 0: for ever",
+        used=True,
+    ),
     ServerKey("storage.lvm_fstype", _check_file_system, "ext4", "file system on new LVM volumes"),
     ServerKey(
         "storage.lvm_thinpool_name", _refuse_backend, "LXDPool", "refused: storage is set up per pool"
@@ -113,6 +128,11 @@ def find(name: str) -> ServerKey:
         return _BY_NAME[name]
     except KeyError:
         raise InvalidInput(f"Bad server config key: '{name}'") from None
+
+
+def value(config: Mapping[str, str], name: str) -> str:
+    """What applies for a key: what is configured, or its default."""
+    return config.get(name) or find(name).default
 
 
 def check(name: str, value: str) -> None:

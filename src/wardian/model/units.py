@@ -46,6 +46,17 @@ def parse_size(text: str) -> int:
     return _scaled(text, _SIZES, 1024)
 
 
+def shown_bytes(number: float) -> str:
+    """A size for people: 123B, 1.20kB, 54.32MB."""
+    if number < 1024:
+        return f"{number:.0f}B"
+    for letter in _BINARY:
+        number /= 1024
+        if number < 1024 or letter == _BINARY[-1]:
+            break
+    return f"{number:.2f}{letter}B"
+
+
 def parse_bits(text: str) -> int:
     """Bits per second of `N` or `N` with kbit Mbit Gbit Tbit Pbit Ebit."""
     return _scaled(text, _RATES, 1000)

@@ -1,0 +1,171 @@
+"""What image servers offer, as the client sees it: fetched over https, kept on disk, usable offline.
+
+Nothing here is imported before it is needed: a list that is fresh on disk costs no TLS and no network.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from wardian.client import config
+from wardian.client.connection import ApiError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from wardian.client.config import Remote
+    from wardian.model.simplestreams import Catalogue, Offer
+    from wardian.model.webcache import Kept
+
+FRESH_S = 600
+"""How long a list on disk is used without asking the server."""
+
+
+def cache_folder() -> str:
+    """Where documents are kept."""
+    if os.environ.get("LXD_CONF"):
+        return os.path.join(config.folder(), "cache")
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(home, "lxc")
+
+
+def certificate(remote: Remote) -> str:
+    """The certificate (PEM) that the user pinned for a remote, or "": the system's trust counts."""
+    try:
+        with open(os.path.join(config.folder(), "servercerts", f"{remote.name}.crt")) as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def catalogue(remote: Remote, *, offline: bool = False) -> Catalogue:
+    """All that the server of a remote offers; ApiError if it cannot be had.
+
+    offline: only from what is on disk, however old; completion must not wait for a network.
+    """
+    from wardian.errors import WardianError
+    from wardian.model import architectures, simplestreams
+
+    try:
+        server = simplestreams.check_server(remote.url)
+        documents = Documents(certificate(remote), offline=offline)
+        url = simplestreams.url_of(server, simplestreams.INDEX_PATH)
+        paths = simplestreams.parse_index(documents.get(url, simplestreams.INDEX_BYTES))
+        found = [
+            documents.get(simplestreams.url_of(server, path), simplestreams.PRODUCTS_BYTES) for path in paths
+        ]
+        return simplestreams.read(server, found, architectures.native(os.uname().machine)[0])
+    except WardianError as error:
+        raise ApiError(str(error)) from None
+
+
+def find(remote: Remote, name: str) -> tuple[Catalogue, Offer]:
+    """(catalogue, offer) of an alias or fingerprint; an empty name is the server's default image."""
+    from wardian.errors import WardianError
+
+    found = catalogue(remote)
+    try:
+        return found, found.find(name or "default")[0]
+    except WardianError as error:
+        raise ApiError(str(error), error.status) from None
+
+
+def as_object(found: Catalogue, offer: Offer) -> dict[str, Any]:
+    """An offer in the shape of an image of the API."""
+    expires = offer.expires_at
+    return {
+        "fingerprint": offer.fingerprint,
+        "filename": offer.filename,
+        "size": offer.size,
+        "architecture": offer.architecture,
+        "public": True,
+        "auto_update": False,
+        "cached": False,
+        "properties": offer.properties,
+        "aliases": [{"name": name, "description": ""} for name in found.names_of(offer)],
+        "created_at": offer.created_at.isoformat(),
+        "uploaded_at": offer.created_at.isoformat(),
+        "expires_at": expires.isoformat() if expires else "",
+        "last_used_at": "",
+    }
+
+
+def images(remote: Remote) -> list[dict[str, Any]]:
+    """All offers, in the shape of images of the API."""
+    found = catalogue(remote)
+    return [as_object(found, offer) for offer in found.offers]
+
+
+def aliases(remote: Remote) -> list[dict[str, Any]]:
+    """All aliases, in the shape of the API."""
+    return [
+        {"name": name, "target": offer.fingerprint, "description": ""}
+        for name, offer in catalogue(remote).names.items()
+    ]
+
+
+class Documents:
+    """Documents by URL, from the disk or the web. certificate: PEM of the server's own, if pinned."""
+
+    def __init__(self, certificate: str = "", *, offline: bool = False) -> None:
+        self._certificate, self._offline = certificate, offline
+
+    def get(self, url: str, limit: int) -> bytes:
+        """The document; ApiError if it cannot be had or is larger than `limit` bytes."""
+        from wardian.model import proxies, webcache
+
+        path = os.path.join(cache_folder(), webcache.filename(url))
+        kept = _read(path, url, limit)
+        if self._offline:
+            if kept is None:
+                raise ApiError(f'"{url}" has not been fetched yet')
+            return kept.body
+        proxy = proxies.configured({}, os.environ).of(url)
+        now = time.time()
+        if kept is not None and kept.is_fresh(now, FRESH_S, proxy):
+            return kept.body
+        from wardian.client import https
+
+        try:
+            status, headers, body = https.get(
+                url, kept.conditions() if kept else {}, limit=limit, certificate=self._certificate
+            )
+        except ApiError as error:
+            if kept is None or error.code:
+                raise
+            when = time.strftime("%Y/%m/%d %H:%M UTC", time.gmtime(kept.checked_at))
+            sys.stderr.write(f"warning: {error}; this is what it said at {when}\n")
+            return kept.body
+        if status == 304 and kept is not None:
+            kept = kept._replace(checked_at=now, proxy=proxy)
+        else:
+            kept = webcache.received(url, body, headers, now, proxy)
+        _write(path, kept)
+        return kept.body
+
+
+def _read(path: str, url: str, limit: int) -> Kept | None:
+    from wardian.model import webcache
+
+    try:
+        with open(path, "rb") as file:
+            return webcache.from_bytes(file.read(limit + webcache.HEAD_BYTES + len(url)), url)
+    except OSError:
+        return None
+
+
+def _write(path: str, kept: Kept) -> None:
+    """Put the document in place, whole or not at all; without a disk for it the next call fetches again."""
+    from wardian.model import webcache
+
+    new = f"{path}.{os.getpid()}"
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        with open(new, "wb") as file:
+            file.write(webcache.to_bytes(kept))
+        os.rename(new, path)
+    except OSError as error:
+        sys.stderr.write(f'warning: cannot keep a list of images in "{path}": {error.strerror}\n')

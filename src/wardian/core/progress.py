@@ -1,0 +1,40 @@
+"""How far a transfer is, told to whoever watches its operation."""
+
+import asyncio
+
+from wardian.core.operations import Operation
+from wardian.model.units import shown_bytes
+
+PAUSE_S = 0.25
+"""Time between two reports."""
+
+
+class Meter:
+    """Counts a transfer of `total` bytes (None: nobody knows) and publishes percentage, speed, time left."""
+
+    def __init__(self, operation: Operation, stage: str, total: int | None) -> None:
+        self._operation, self._stage, self._total = operation, stage, total
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
+        self._told = 0.0
+
+    def __call__(self, position: int) -> None:
+        """So many bytes are there by now."""
+        now = self._clock()
+        is_last = position == self._total
+        if now - self._told < PAUSE_S and not is_last:
+            return
+        self._told = now
+        speed = position / max(now - self._began, 0.001)
+        text, details = report(position, self._total, speed)
+        self._operation.progress(self._stage, text, **details)
+
+
+def report(position: int, total: int | None, speed: float) -> tuple[str, dict[str, str]]:
+    """(text for people, numbers for programs). speed: bytes per second."""
+    details = {"processed": str(position), "speed": str(round(speed))}
+    if not total:
+        return f"{shown_bytes(position)} ({shown_bytes(speed)}/s)", details
+    percent = 100 * position // total
+    left = f", {round((total - position) / speed)}s left" if position < total and speed >= 1 else ""
+    return f"{percent}% ({shown_bytes(speed)}/s{left})", {**details, "percent": str(percent)}

@@ -1,0 +1,185 @@
+"""The Downloads port: documents and files from the web, over https, bounded and resumed."""
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from wardian import __version__
+from wardian.drivers.downloads.requests import (
+    Unreachable,
+    check_status,
+    explained,
+    host_of,
+    open_answer,
+    tls,
+)
+from wardian.drivers.downloads.transfer import Cut, Transfer
+from wardian.errors import HostFailed, InvalidInput, WardianError
+from wardian.model import webcache
+from wardian.ports import Expected, Received, Via
+
+log = logging.getLogger(__name__)
+
+CONNECT_S = 20
+SILENCE_S = 60
+"""How long a server may send nothing."""
+DOCUMENT_S = 120
+"""How long a whole document may take."""
+BARREN_TRIES = 3
+"""How often in a row a transfer may break without a single new byte."""
+TRIES = 50
+TEMPORARY = ".tmp-"
+
+
+class WebDownloads:
+    """Fetches with aiohttp; keeps documents below `cache`."""
+
+    def __init__(self, cache: Path, agent: str = "") -> None:
+        self._cache = cache
+        system = os.uname()
+        self._agent = agent or f"LXD {__version__} ({system.sysname}; {system.machine}; {system.release})"
+
+    async def sweep(self) -> None:
+        """See ports.Downloads."""
+        for path in self._cache.glob(f"{TEMPORARY}*"):
+            path.unlink(missing_ok=True)
+
+    # --- documents -----------------------------------------------------------------------------
+
+    async def document(self, url: str, via: Via, *, limit: int, fresh_s: float) -> bytes:
+        """See ports.Downloads."""
+        path = self._cache / webcache.filename(url)
+        kept = await asyncio.to_thread(_read_kept, path, url, limit)
+        proxy = via.proxies.of(url)
+        if kept is not None and kept.is_fresh(time.time(), fresh_s, proxy):
+            return kept.body
+        try:
+            conditions = kept.conditions() if kept else {}
+            async with asyncio.timeout(DOCUMENT_S):
+                status, headers, body = await self._fetch(url, via, conditions, limit)
+        except TimeoutError:
+            failure: WardianError = HostFailed(
+                f'{host_of(url)} takes longer than {DOCUMENT_S} s for "{url}"'
+            )
+        except HostFailed as error:
+            failure = error
+        else:
+            if status == 304 and kept is not None:
+                kept = kept._replace(checked_at=time.time(), proxy=proxy)
+            else:
+                kept = webcache.received(url, body, headers, time.time(), proxy)
+            await asyncio.to_thread(_write_kept, path, kept)
+            return kept.body
+        if kept is None or fresh_s <= 0:
+            raise failure
+        log.warning("%s; using what it said at %s", failure, time.ctime(kept.checked_at))
+        return kept.body
+
+    async def _fetch(
+        self, url: str, via: Via, headers: Mapping[str, str], limit: int
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        async with (
+            self._session(via) as session,
+            explained(url, via),
+            await open_answer(session, "GET", url, via, headers) as answer,
+        ):
+            check_status(answer, url, (200, 304))
+            found = bytearray()
+            async for piece in answer.content.iter_any():
+                found += piece
+                if len(found) > limit:
+                    raise InvalidInput(f'"{url}" is larger than the {limit} bytes allowed for it')
+            return answer.status, answer.headers, bytes(found)
+
+    async def headers(self, url: str, via: Via, request: Mapping[str, str]) -> Mapping[str, str]:
+        """See ports.Downloads."""
+        async with (
+            self._session(via) as session,
+            explained(url, via),
+            await open_answer(session, "HEAD", url, via, request) as answer,
+        ):
+            check_status(answer, url, (200,))
+            return {name.lower(): value for name, value in answer.headers.items()}
+
+    # --- files ---------------------------------------------------------------------------------
+
+    async def file(self, url: str, via: Via, target: Path, expected: Expected, received: Received) -> None:
+        """See ports.Downloads."""
+        barren = 0
+        with open(target, "xb") as file:
+            transfer = Transfer(file, url, expected, received)
+            async with self._session(via) as session:
+                for _ in range(TRIES):
+                    before = transfer.position
+                    try:
+                        await self._continue(session, via, transfer)
+                        break
+                    except Cut as cut:
+                        barren = barren + 1 if transfer.position <= before else 0
+                        if barren >= BARREN_TRIES:
+                            raise transfer.broken() from cut
+                        log.info("%s broke off after %d bytes; going on", url, transfer.position)
+                else:
+                    raise transfer.broken()
+            transfer.check()
+
+    async def _continue(self, session: aiohttp.ClientSession, via: Via, transfer: "Transfer") -> None:
+        """Fetch what is missing. Cut if it breaks off."""
+        url = transfer.url
+        try:
+            async with (
+                explained(url, via),
+                await open_answer(session, "GET", url, via, transfer.conditions()) as answer,
+            ):
+                check_status(answer, url, (200, 206))
+                transfer.begin(answer)
+                await transfer.drain(answer.content)
+        except Unreachable as error:
+            if not transfer.position:
+                raise
+            raise Cut from error
+        if transfer.is_short:
+            raise Cut
+
+    @asynccontextmanager
+    async def _session(self, via: Via) -> AsyncIterator[aiohttp.ClientSession]:
+        context = await asyncio.to_thread(tls, via.certificate)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=context, limit=1),
+            timeout=timeout,
+            headers={"User-Agent": self._agent, "Accept-Encoding": "identity"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+        ) as session:
+            yield session
+
+
+# --- what is kept------------------------------------------------------------------------------
+
+
+def _read_kept(path: Path, url: str, limit: int) -> webcache.Kept | None:
+    try:
+        with open(path, "rb") as file:
+            return webcache.from_bytes(file.read(limit + webcache.HEAD_BYTES + len(url)), url)
+    except OSError:
+        return None
+
+
+def _write_kept(path: Path, kept: webcache.Kept) -> None:
+    """Put the document in place, whole or not at all. A full disk only costs the next one a download."""
+    new = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new.write_bytes(webcache.to_bytes(kept))
+        new.rename(path)
+    except OSError as error:
+        log.warning('cannot keep "%s" in "%s": %s', kept.url, path.parent, error.strerror)
+        new.unlink(missing_ok=True)

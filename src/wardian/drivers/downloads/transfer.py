@@ -1,0 +1,119 @@
+"""A file on its way: what of it is here, and whether it is what was announced."""
+
+import asyncio
+import hashlib
+import re
+from typing import BinaryIO
+
+import aiohttp
+
+from wardian.drivers.downloads.requests import LINE_ERRORS, host_of
+from wardian.errors import HostFailed, InvalidInput
+from wardian.ports import Expected, Received
+
+SLOW_S, SLOW_BYTES = 60, 64 * 1024
+"""A file must bring so many bytes in so many seconds: a drip is as good as a dead line."""
+FILE_BYTES = 64 * 1024**3
+"""Bound for a file whose size nobody said."""
+PIECE = 1024 * 1024
+RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:[0-9]{1,18}|\*)")
+
+
+class Cut(Exception):
+    """The transfer broke off; what is here stays good."""
+
+
+class Transfer:
+    """A file as far as it is here: bytes on disk, and their hash."""
+
+    def __init__(self, file: BinaryIO, url: str, expected: Expected, received: Received) -> None:
+        self.url = url
+        self.position = 0
+        self._file, self._expected, self._received = file, expected, received
+        self._digest = hashlib.sha256()
+        self._etag = ""
+        self._most = FILE_BYTES if expected.size is None else expected.size
+
+    def conditions(self) -> dict[str, str]:
+        """Headers that ask for the rest, and for all of it should it be another file by now."""
+        if not self.position:
+            return {}
+        found = {"Range": f"bytes={self.position}-"}
+        return found | ({"If-Range": self._etag} if self._etag else {})
+
+    def begin(self, answer: aiohttp.ClientResponse) -> None:
+        """Take note of an answer: it goes on where we are, or all is sent anew."""
+        if answer.status == 206:
+            match = RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+            if match is None or int(match[1]) != self.position:
+                raise HostFailed(
+                    f'{host_of(self.url)} sends another part of "{self.url}" than it was asked for'
+                )
+        elif self.position:
+            self._file.seek(0)
+            self._file.truncate()
+            self.position, self._digest = 0, hashlib.sha256()
+        etag = answer.headers.get("ETag", "")
+        self._etag = etag if etag.startswith('"') else ""
+        length = answer.content_length
+        if length is None:
+            return
+        if self._expected.size is None:
+            self._most = min(FILE_BYTES, self.position + length)
+        elif self.position + length != self._expected.size:
+            said, found = self._expected.size, self.position + length
+            raise InvalidInput(f'"{self.url}" has {found} bytes, not the {said} announced for it')
+
+    async def drain(self, stream: aiohttp.StreamReader) -> None:
+        """Write what comes; what came before a failure is written too."""
+        loop = asyncio.get_running_loop()
+        piece, since, mark = bytearray(), loop.time(), self.position
+        try:
+            async for data in stream.iter_any():
+                piece += data
+                if self.position + len(piece) > self._most:
+                    raise InvalidInput(
+                        f'"{self.url}" is larger than the {self._most} bytes announced for it'
+                    )
+                if len(piece) >= PIECE:
+                    await self._write(bytes(piece))
+                    piece.clear()
+                if loop.time() - since > SLOW_S:
+                    if self.position + len(piece) - mark < SLOW_BYTES:
+                        raise Cut
+                    since, mark = loop.time(), self.position + len(piece)
+        except (*LINE_ERRORS, Cut):
+            await self._write(bytes(piece))
+            raise
+        await self._write(bytes(piece))
+
+    async def _write(self, piece: bytes) -> None:
+        def write() -> None:
+            self._digest.update(piece)
+            self._file.write(piece)
+
+        await asyncio.to_thread(write)
+        self.position += len(piece)
+        self._received(self.position)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether bytes are missing."""
+        return self._expected.size is not None and self.position < self._expected.size
+
+    def check(self) -> None:
+        """InvalidInput unless this is the file that was expected."""
+        self._file.flush()
+        found = self._digest.hexdigest()
+        if found != self._expected.sha256:
+            raise InvalidInput(
+                f'"{self.url}" is not the file that was announced: its sha256 is {found}, '
+                f"not {self._expected.sha256}"
+            )
+
+    def broken(self) -> HostFailed:
+        """The failure of a transfer that breaks off whenever it is resumed."""
+        return HostFailed(
+            f'{host_of(self.url)} breaks off "{self.url}" after {self.position} bytes, '
+            "again and again; try again later"
+        )
