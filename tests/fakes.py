@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from wardian.core.events import Events
 from wardian.core.host import Host, Machine
@@ -44,6 +44,8 @@ from wardian.ports import (
     Write,
 )
 from wardian.store.records import Records
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -252,8 +254,10 @@ class FakeDownloads:
             raise NotFound(f'nothing at "{url}"')
         return self.content[url]
 
-    async def document(self, url: str, via: Via, *, limit: int, fresh_s: float) -> bytes:
-        return self._get(url, via)
+    async def document(
+        self, url: str, via: Via, read: Callable[[bytes], T], *, limit: int, fresh_s: float
+    ) -> T:
+        return read(self._get(url, via))
 
     async def headers(self, url: str, via: Via, request: Mapping[str, str]) -> Mapping[str, str]:
         if url not in self.answers:

@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from wardian.model.container import Network, Pool
 from wardian.model.idmap import IdMap
 from wardian.model.limits import Knob
 from wardian.model.proxies import Proxies
+
+T = TypeVar("T")
 
 # --- store -------------------------------------------------------------------------------------
 
@@ -252,10 +254,13 @@ class Downloads(Protocol):
     Raises HostFailed naming the host (no route, TLS, no answer, cut), NotFound for what is not there.
     """
 
-    async def document(self, url: str, via: Via, *, limit: int, fresh_s: float) -> bytes:
-        """A small document, kept on disk; the server is asked again if that is older than `fresh_s`.
+    async def document(
+        self, url: str, via: Via, read: Callable[[bytes], T], *, limit: int, fresh_s: float
+    ) -> T:
+        """What `read` makes of a small document; it runs in a thread, and raises InvalidInput for nonsense.
 
-        What is kept is used, too, when the server cannot be reached, unless `fresh_s` is 0.
+        The document is kept on disk if it could be read; the server is asked again if that is older
+        than `fresh_s`. What is kept is used, too, when the server fails, unless `fresh_s` is 0.
         InvalidInput if it is larger than `limit`.
         """
 

@@ -60,12 +60,12 @@ ip route add default via "$router"
 echo "search ${search:-$domain}" > /etc/resolv.conf
 for server in $dns; do echo "nameserver $server" >> /etc/resolv.conf; done
 """
-METADATA = """architecture: x86_64
+METADATA = """architecture: {architecture}
 creation_date: {created}
 properties:
   os: busybox
   description: busybox {label}
-  architecture: x86_64
+  architecture: {architecture}
 templates:
   /etc/hostname:
     when: [create, copy]
@@ -80,7 +80,7 @@ user.foo: {{ config_get("user.foo", "_unset_") }}
 """
 
 
-def make_tree(folder: Path, label: str = "test") -> None:
+def make_tree(folder: Path, label: str = "test", architecture: str = "x86_64") -> None:
     """Fill the folder with metadata.yaml, templates/ and rootfs/."""
     rootfs = folder / "rootfs"
     for name in ("bin", "sbin", "etc", "proc", "sys", "dev", "tmp", "root", "run", "var", "usr/bin"):
@@ -100,7 +100,9 @@ def make_tree(folder: Path, label: str = "test") -> None:
         (rootfs / name).chmod(mode)
     (rootfs / "bin/busybox").chmod(0o755)
     (rootfs / "tmp").chmod(0o1777)
-    (folder / "metadata.yaml").write_text(METADATA.format(created=int(time.time()), label=label))
+    (folder / "metadata.yaml").write_text(
+        METADATA.format(created=int(time.time()), label=label, architecture=architecture)
+    )
     (folder / "templates").mkdir()
     (folder / "templates/hostname.tpl").write_text("{{ container.name }}\n")
     (folder / "templates/template.tpl").write_text(TEMPLATE)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.system import busybox
@@ -20,7 +21,14 @@ READY_S = 30
 class Daemon:
     """A running `lxd` with everything that belongs to it; `close` leaves nothing behind."""
 
-    def __init__(self, name: str, *, backend: str = "btrfs", pool_size: str = "2GB") -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        backend: str = "btrfs",
+        pool_size: str = "2GB",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.bridge = f"wt{name}{os.getpid() % 10000}"
         self.folder = Path(tempfile.mkdtemp(prefix="wardian-", dir="/var/tmp"))
         self.folder.chmod(0o711)
@@ -28,6 +36,7 @@ class Daemon:
             "LXD_DIR": str(self.folder / "lxd"),
             "LXD_CONF": str(self.folder / "client"),
             "PYTHONWARNINGS": "default",
+            **(environment or {}),
         }
         self.process: subprocess.Popen[bytes] | None = None
         self.start()

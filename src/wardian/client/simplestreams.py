@@ -11,14 +11,18 @@ import time
 
 from wardian.client import config
 from wardian.client.connection import ApiError
+from wardian.errors import InvalidInput, WardianError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, TypeVar
 
     from wardian.client.config import Remote
     from wardian.model.simplestreams import Catalogue, Offer
     from wardian.model.webcache import Kept
+
+    T = TypeVar("T")
 
 FRESH_S = 600
 """How long a list on disk is used without asking the server."""
@@ -46,25 +50,23 @@ def catalogue(remote: Remote, *, offline: bool = False) -> Catalogue:
 
     offline: only from what is on disk, however old; completion must not wait for a network.
     """
-    from wardian.errors import WardianError
     from wardian.model import architectures, simplestreams
 
     try:
         server = simplestreams.check_server(remote.url)
         documents = Documents(certificate(remote), offline=offline)
-        url = simplestreams.url_of(server, simplestreams.INDEX_PATH)
-        paths = simplestreams.parse_index(documents.get(url, simplestreams.INDEX_BYTES))
-        found = [
-            documents.get(simplestreams.url_of(server, path), simplestreams.PRODUCTS_BYTES) for path in paths
-        ]
-        return simplestreams.read(server, found, architectures.native(os.uname().machine)[0])
+        index = simplestreams.url_of(server, simplestreams.INDEX_PATH)
+        offers: list[Offer] = []
+        for path in documents.get(index, simplestreams.parse_index, simplestreams.INDEX_BYTES):
+            url = simplestreams.url_of(server, path)
+            offers += documents.get(url, simplestreams.parse_products, simplestreams.PRODUCTS_BYTES)
+        return simplestreams.Catalogue(server, offers, architectures.native(os.uname().machine)[0])
     except WardianError as error:
         raise ApiError(str(error)) from None
 
 
 def find(remote: Remote, name: str) -> tuple[Catalogue, Offer]:
     """(catalogue, offer) of an alias or fingerprint; an empty name is the server's default image."""
-    from wardian.errors import WardianError
 
     found = catalogue(remote)
     try:
@@ -113,8 +115,11 @@ class Documents:
     def __init__(self, certificate: str = "", *, offline: bool = False) -> None:
         self._certificate, self._offline = certificate, offline
 
-    def get(self, url: str, limit: int) -> bytes:
-        """The document; ApiError if it cannot be had or is larger than `limit` bytes."""
+    def get(self, url: str, read: Callable[[bytes], list[T]], limit: int) -> list[T]:
+        """What `read` makes of the document, which is kept if that works; InvalidInput if it does not.
+
+        ApiError if it cannot be had, or is larger than `limit` bytes.
+        """
         from wardian.model import proxies, webcache
 
         path = os.path.join(cache_folder(), webcache.filename(url))
@@ -122,29 +127,33 @@ class Documents:
         if self._offline:
             if kept is None:
                 raise ApiError(f'"{url}" has not been fetched yet')
-            return kept.body
+            return read(kept.body)
         proxy = proxies.configured({}, os.environ).of(url)
-        now = time.time()
-        if kept is not None and kept.is_fresh(now, FRESH_S, proxy):
-            return kept.body
-        from wardian.client import https
-
+        if kept is not None and kept.is_fresh(time.time(), FRESH_S, proxy):
+            return read(kept.body)
         try:
-            status, headers, body = https.get(
-                url, kept.conditions() if kept else {}, limit=limit, certificate=self._certificate
-            )
-        except ApiError as error:
-            if kept is None or error.code:
+            new = self._ask(url, kept, limit, proxy)
+            found = read(new.body)
+        except (ApiError, InvalidInput) as error:
+            if kept is None:
                 raise
             when = time.strftime("%Y/%m/%d %H:%M UTC", time.gmtime(kept.checked_at))
             sys.stderr.write(f"warning: {error}; this is what it said at {when}\n")
-            return kept.body
+            return read(kept.body)
+        _write(path, new)
+        return found
+
+    def _ask(self, url: str, kept: Kept | None, limit: int, proxy: str) -> Kept:
+        """The document as the server has it now."""
+        from wardian.client import https
+        from wardian.model import webcache
+
+        status, headers, body = https.get(
+            url, kept.conditions() if kept else {}, limit=limit, certificate=self._certificate
+        )
         if status == 304 and kept is not None:
-            kept = kept._replace(checked_at=now, proxy=proxy)
-        else:
-            kept = webcache.received(url, body, headers, now, proxy)
-        _write(path, kept)
-        return kept.body
+            return kept._replace(checked_at=time.time(), proxy=proxy)
+        return webcache.received(url, body, headers, time.time(), proxy)
 
 
 def _read(path: str, url: str, limit: int) -> Kept | None:

@@ -9,11 +9,11 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -39,6 +39,8 @@ RECENT_S = 30.0
 """Lists that are older are asked for again before an image counts as unknown."""
 SPARE_BYTES = 16 * 1024 * 1024
 """What a download leaves free."""
+
+T = TypeVar("T")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -230,15 +232,17 @@ async def _stream_plan(host: Host, origin: ImageSource, how: Via, fresh_s: float
 async def read_catalogue(host: Host, server: str, how: Via, fresh_s: float) -> simplestreams.Catalogue:
     """All that an image server offers."""
 
-    async def document(path: str, limit: int) -> bytes:
+    async def document(path: str, read: Callable[[bytes], list[T]], limit: int) -> list[T]:
         url = simplestreams.url_of(server, path)
-        return await host.downloads.document(url, how, limit=limit, fresh_s=fresh_s)
+        return await host.downloads.document(url, how, read, limit=limit, fresh_s=fresh_s)
 
-    index = await document(simplestreams.INDEX_PATH, simplestreams.INDEX_BYTES)
-    paths = simplestreams.parse_index(index)
-    documents = [await document(path, simplestreams.PRODUCTS_BYTES) for path in paths]
+    offers: list[simplestreams.Offer] = []
+    for path in await document(
+        simplestreams.INDEX_PATH, simplestreams.parse_index, simplestreams.INDEX_BYTES
+    ):
+        offers += await document(path, simplestreams.parse_products, simplestreams.PRODUCTS_BYTES)
     native = host.machine.architectures[0]
-    return await asyncio.to_thread(simplestreams.read, server, documents, native)
+    return await asyncio.to_thread(simplestreams.Catalogue, server, offers, native)
 
 
 async def _direct_plan(host: Host, origin: ImageSource, how: Via) -> Plan:

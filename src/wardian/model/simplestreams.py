@@ -6,7 +6,7 @@ stay below the server's own URL; nothing from a document ever becomes the name o
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote, urlsplit
@@ -351,8 +351,3 @@ def is_safe_path(path: str) -> bool:
 def url_of(server: str, path: str) -> str:
     """The URL of a path of a document."""
     return f"{server}/{quote(path, safe='/:+~,@=._-')}"
-
-
-def read(server: str, documents: Sequence[bytes], native: str) -> Catalogue:
-    """The catalogue of a server from its products documents. native: our name of this machine's kind."""
-    return Catalogue(server, [offer for text in documents for offer in parse_products(text)], native)

@@ -1,5 +1,7 @@
 import asyncio
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -221,3 +223,12 @@ async def test_a_source_that_cannot_be_is_refused_at_once(
         reply = await api.ask("POST", path, {"source": source(**changes)})
         assert reply.status == 400
         assert said in reply.error
+
+
+async def test_a_disk_that_is_too_small_is_told_before_the_download(api: Caller, web: FakeDownloads) -> None:
+    web.content, _ = trusty(size=60 * 1024**3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=50 * 1024**3))
+        error = (await copy(api))["err"]
+    assert "takes 60.00GB" in error and "only 50.00GB free; free some, then retry" in error
+    assert not any(url.endswith("squashfs") for url in web.asked)

@@ -5,9 +5,10 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import aiohttp
 
@@ -16,12 +17,11 @@ from wardian.drivers.downloads.requests import (
     Unreachable,
     check_status,
     explained,
-    host_of,
     open_answer,
     tls,
 )
 from wardian.drivers.downloads.transfer import Cut, Transfer
-from wardian.errors import HostFailed, InvalidInput, WardianError
+from wardian.errors import InvalidInput, WardianError
 from wardian.model import webcache
 from wardian.ports import Expected, Received, Via
 
@@ -35,6 +35,8 @@ DOCUMENT_S = 120
 BARREN_TRIES = 3
 """How often in a row a transfer may break without a single new byte."""
 TRIES = 50
+T = TypeVar("T")
+
 TEMPORARY = ".tmp-"
 
 
@@ -53,34 +55,29 @@ class WebDownloads:
 
     # --- documents -----------------------------------------------------------------------------
 
-    async def document(self, url: str, via: Via, *, limit: int, fresh_s: float) -> bytes:
+    async def document(
+        self, url: str, via: Via, read: Callable[[bytes], T], *, limit: int, fresh_s: float
+    ) -> T:
         """See ports.Downloads."""
         path = self._cache / webcache.filename(url)
-        kept = await asyncio.to_thread(_read_kept, path, url, limit)
         proxy = via.proxies.of(url)
-        if kept is not None and kept.is_fresh(time.time(), fresh_s, proxy):
-            return kept.body
+        kept, before = await asyncio.to_thread(_read_kept, path, url, limit, read)
+        if kept is not None and before is not None and kept.is_fresh(time.time(), fresh_s, proxy):
+            return before
         try:
-            conditions = kept.conditions() if kept else {}
-            async with asyncio.timeout(DOCUMENT_S):
-                status, headers, body = await self._fetch(url, via, conditions, limit)
-        except TimeoutError:
-            failure: WardianError = HostFailed(
-                f'{host_of(url)} takes longer than {DOCUMENT_S} s for "{url}"'
-            )
-        except HostFailed as error:
-            failure = error
-        else:
-            if status == 304 and kept is not None:
-                kept = kept._replace(checked_at=time.time(), proxy=proxy)
+            status, headers, body = await self._fetch(url, via, kept.conditions() if kept else {}, limit)
+            if status == 304 and kept is not None and before is not None:
+                value, kept = before, kept._replace(checked_at=time.time(), proxy=proxy)
             else:
+                value = await asyncio.to_thread(read, body)
                 kept = webcache.received(url, body, headers, time.time(), proxy)
-            await asyncio.to_thread(_write_kept, path, kept)
-            return kept.body
-        if kept is None or fresh_s <= 0:
-            raise failure
-        log.warning("%s; using what it said at %s", failure, time.ctime(kept.checked_at))
-        return kept.body
+        except WardianError as error:
+            if kept is None or before is None or fresh_s <= 0:
+                raise
+            log.warning("%s; using what it said at %s", error, time.ctime(kept.checked_at))
+            return before
+        await asyncio.to_thread(_write_kept, path, kept)
+        return value
 
     async def _fetch(
         self, url: str, via: Via, headers: Mapping[str, str], limit: int
@@ -88,6 +85,7 @@ class WebDownloads:
         async with (
             self._session(via) as session,
             explained(url, via),
+            asyncio.timeout(DOCUMENT_S),
             await open_answer(session, "GET", url, via, headers) as answer,
         ):
             check_status(answer, url, (200, 304))
@@ -142,7 +140,7 @@ class WebDownloads:
                 transfer.begin(answer)
                 await transfer.drain(answer.content)
         except Unreachable as error:
-            if not transfer.position:
+            if not transfer.has_begun:
                 raise
             raise Cut from error
         if transfer.is_short:
@@ -165,12 +163,15 @@ class WebDownloads:
 # --- what is kept------------------------------------------------------------------------------
 
 
-def _read_kept(path: Path, url: str, limit: int) -> webcache.Kept | None:
+def _read_kept(
+    path: Path, url: str, limit: int, read: Callable[[bytes], T]
+) -> tuple[webcache.Kept, T] | tuple[None, None]:
     try:
         with open(path, "rb") as file:
-            return webcache.from_bytes(file.read(limit + webcache.HEAD_BYTES + len(url)), url)
-    except OSError:
-        return None
+            kept = webcache.from_bytes(file.read(limit + webcache.HEAD_BYTES + len(url)), url)
+            return (kept, read(kept.body)) if kept is not None else (None, None)
+    except (OSError, InvalidInput):
+        return None, None
 
 
 def _write_kept(path: Path, kept: webcache.Kept) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -114,7 +115,8 @@ def _reason(url: str, via: Via, error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"cannot reach {host}{through}: the proxy answers with status {error.status}"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot reach {host}{through}: {error.os_error.strerror or error.os_error}"
+        cause = error.os_error
+        return f"cannot reach {host}{through}: {os.strerror(cause.errno) if cause.errno else cause}"
     if isinstance(error, TimeoutError):
         return f"{host}{through} does not answer"
     return f"{host}{through} breaks off: {str(error) or type(error).__name__}"

@@ -29,6 +29,8 @@ class Transfer:
     def __init__(self, file: BinaryIO, url: str, expected: Expected, received: Received) -> None:
         self.url = url
         self.position = 0
+        self.has_begun = False
+        """Whether the server has ever answered: then it is worth asking again."""
         self._file, self._expected, self._received = file, expected, received
         self._digest = hashlib.sha256()
         self._etag = ""
@@ -43,6 +45,7 @@ class Transfer:
 
     def begin(self, answer: aiohttp.ClientResponse) -> None:
         """Take note of an answer: it goes on where we are, or all is sent anew."""
+        self.has_begun = True
         if answer.status == 206:
             match = RANGE.fullmatch(answer.headers.get("Content-Range", ""))
             if match is None or int(match[1]) != self.position:
