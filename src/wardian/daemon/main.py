@@ -15,6 +15,7 @@ EXAMPLES = """examples:
   lxd --group lxd --logfile /var/log/lxd/lxd.log     run the daemon
   lxd init --auto                                    set up storage and network with good defaults
   lxd waitready --timeout 30                         wait until the daemon answers
+  lxd image-server build /srv/images                 a folder to serve images from, over https
   LXD_DIR=/srv/lxd2 lxd                              a second daemon beside the first
 """
 
@@ -46,6 +47,21 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "activateifneeded", parents=[common], help="start a socket-activated daemon if containers need it"
     )
+    server = commands.add_parser(
+        "image-server", help="make a folder that any web server can serve images from"
+    )
+    actions = server.add_subparsers(dest="action", metavar="ACTION", required=True)
+    build = actions.add_parser(
+        "build", parents=[common], help="write public images of the store into a folder, in simplestreams"
+    )
+    build.add_argument("folder", metavar="DIR", help="folder, made if need be; later runs update it")
+    build.add_argument(
+        "images", metavar="IMAGE", nargs="*", help="alias or fingerprint; none: all public ones"
+    )
+    build.add_argument("--all", action="store_true", help="private images as well")
+    build.add_argument(
+        "--prune", action="store_true", help="remove files of images that are not offered now"
+    )
     commands.add_parser("init", add_help=False, help="set up storage and network: `lxd init --help`")
     return top
 
@@ -60,13 +76,17 @@ def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
     level = _set_up_log(options)
     command = options.command or "daemon"
-    if command in ("daemon", "activateifneeded") and os.geteuid() != 0:
+    if command in ("daemon", "activateifneeded", "image-server") and os.geteuid() != 0:
         raise WardianError("This must be run as root")
     if command == "daemon":
         from wardian.daemon.serve import serve
 
         serve(paths, group=getattr(options, "group", ""), log_level=level)
         return 0
+    if command == "image-server":
+        from wardian.daemon.image_server import build
+
+        return build(paths, options.folder, options.images, everything=options.all, prune=options.prune)
     return _control(command, paths, options)
 
 

@@ -293,10 +293,22 @@ def _text(value: str | None) -> str:
 
 
 def _aliases(text: str) -> tuple[str, ...]:
-    names = (name.strip() for name in text.split(","))
-    return tuple(
-        n for n in names if n and n.isprintable() and len(n.encode()) <= _ALIAS_BYTES and ":" not in n
+    return tuple(name for word in text.split(",") if can_be_alias(name := word.strip()))
+
+
+def can_be_alias(name: str) -> bool:
+    """Whether the format can say this alias, and a client can use it as REMOTE:ALIAS."""
+    return (
+        bool(name)
+        and name.isprintable()
+        and not set(name) & set(",:")
+        and len(name.encode()) <= _ALIAS_BYTES
     )
+
+
+def is_version(name: str) -> bool:
+    """Whether a version can be called so: it begins with its date."""
+    return _created(name) is not None
 
 
 def _created(version: str) -> datetime | None:
