@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.harness import Daemon
+from tests.system.imagesite import Site, image_site
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,3 +43,19 @@ def container(daemon: Daemon, name: str) -> str:
     """A running busybox container."""
     daemon.lxc("launch", "bb", name)
     return name
+
+
+@pytest.fixture(scope="module")
+def whole_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A daemon and an image server for the tests of a file."""
+    with image_site("s", tmp_path_factory.mktemp("web")) as made:
+        yield made
+
+
+@pytest.fixture
+def site(whole_site: Site) -> Iterator[Site]:
+    """The same, with nothing in either of them after the test."""
+    yield whole_site
+    for name in whole_site.daemon.names():
+        whole_site.daemon.lxc("delete", "-f", name)
+    whole_site.forget()

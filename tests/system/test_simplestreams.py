@@ -1,94 +1,20 @@
-"""Images from image servers: a local HTTPS server with images made here, the real client and daemon."""
+"""Images from image servers, their cache and their updates, with the real client and daemon."""
 
 import datetime
 import json
-import shutil
+import signal
+import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from tests import streams
 from tests.system import busybox
 from tests.system.harness import CLIENT_WITH_SITE, PYTHON, Daemon
-from tests.webserver import Answer, Handler, Proxy, WebServer, running
-
-ROOT_FILE = "20160401/root.squashfs"
-
-
-class Site:
-    """A daemon and an image server, which is also reached by the names of the public ones."""
-
-    def __init__(self, daemon: Daemon, server: WebServer, proxy: Proxy) -> None:
-        self.daemon, self.server, self.proxy = daemon, server, proxy
-        self.images: dict[str, tuple[bytes, bytes]] = {}
-
-    def image(self, label: str, architecture: str = "x86_64") -> tuple[bytes, bytes]:
-        """(metadata, squashfs) of a busybox image; made once for a label."""
-        if label not in self.images:
-            folder = self.daemon.folder / f"tree-{label}"
-            busybox.make_tree(folder, label, architecture)
-            metadata, rootfs = busybox.split(folder, self.daemon.folder, squashfs=True)
-            self.images[label] = metadata.read_bytes(), rootfs.read_bytes()
-            shutil.rmtree(folder)
-        return self.images[label]
-
-    def offer(self, serial: str = "20160401", label: str = "one", *, at: str = "") -> str:
-        """Serve this version of trusty (amd64, i386) below a path; the fingerprint for amd64."""
-        files: dict[str, bytes] = {}
-        products: dict[str, object] = {}
-        for arch, ours in (("amd64", "x86_64"), ("i386", "i686")):
-            metadata, rootfs = self.image(f"{label}-{arch}", ours)
-            folder = serial if arch == "amd64" else f"{serial}-{arch}"
-            files |= {f"{folder}/lxd.tar.xz": metadata, f"{folder}/root.squashfs": rootfs}
-            versions = {serial: streams.version(folder, metadata, rootfs)}
-            products[f"trusty:{arch}"] = streams.product(versions, arch=arch)
-        self.server.content |= streams.web(products, files, at)
-        return streams.sha256(*self.image(f"{label}-amd64"))
-
-    def forget(self) -> None:
-        """An empty store and an empty server."""
-        for image in json.loads(self.daemon.lxc("image", "list", "--format", "json")):
-            self.daemon.lxc("image", "delete", image["fingerprint"])
-        self.server.content, self.server.answers = {}, {}
-        self.server.requests.clear()
-        shutil.rmtree(self.daemon.folder / "client/cache", ignore_errors=True)
-        shutil.rmtree(self.daemon.folder / "lxd/cache/streams", ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    server = WebServer(tmp_path_factory.mktemp("web"))
-    proxy = Proxy(("127.0.0.1", int(server.server_address[1])))
-    with running(server), running(proxy):
-        daemon = Daemon("s", environment={"SSL_CERT_FILE": str(server.ca), "HTTPS_PROXY": proxy.url})
-        (daemon.folder / "client").mkdir(exist_ok=True)
-        entry = f"{{addr: {server.url}, protocol: simplestreams, public: true}}"
-        (daemon.folder / "client/config.yml").write_text(f"remotes: {{t: {entry}}}\n")
-        try:
-            yield Site(daemon, server, proxy)
-        finally:
-            daemon.close()
-
-
-@pytest.fixture
-def site(whole: Site) -> Iterator[Site]:
-    yield whole
-    for name in whole.daemon.names():
-        whole.daemon.lxc("delete", "-f", name)
-    whole.forget()
-
-
-def stored(daemon: Daemon) -> set[str]:
-    """Names of what is in the store's folder."""
-    return {path.name for path in (daemon.folder / "lxd/images").iterdir()}
-
-
-def image(daemon: Daemon, name: str) -> str:
-    return daemon.lxc("image", "info", name)
-
+from tests.system.imagesite import ROOT_FILE, Site, image, refuse, stored
+from tests.webserver import Answer, Handler
 
 # --- command lines as printed ------------------------------------------------------------------
 
@@ -165,10 +91,6 @@ def age(daemon: Daemon) -> None:
     for path in (daemon.folder / "client/cache").iterdir():
         head, _, body = path.read_bytes().partition(b"\n")
         path.write_bytes(json.dumps({**json.loads(head), "checked_at": 0}).encode() + b"\n" + body)
-
-
-def refuse(handler: Handler) -> None:
-    handler.connection.close()
 
 
 def test_copy_with_everything(site: Site) -> None:
@@ -272,8 +194,6 @@ def test_an_unused_cached_image_expires_when_the_key_says_so(site: Site) -> None
 
 def change_record(daemon: Daemon, fingerprint: str, **changes: str) -> None:
     """Rewrite the record of an image, while no daemon runs."""
-    import sqlite3
-
     with sqlite3.connect(daemon.folder / "lxd/lxd.db") as database:
         key = f"images/{fingerprint}"
         (value,) = database.execute("SELECT value FROM documents WHERE key = ?", (key,)).fetchone()
@@ -353,8 +273,6 @@ def test_a_killed_daemon_leaves_no_half_image(site: Site) -> None:
 
 
 def test_a_launch_that_is_interrupted_leaves_nothing(site: Site) -> None:
-    import signal
-
     site.offer()
     daemon = site.daemon
 
@@ -369,109 +287,6 @@ def test_a_launch_that_is_interrupted_leaves_nothing(site: Site) -> None:
         child.send_signal(signal.SIGINT)
         assert child.wait() != 0
     assert stored(daemon) == set() and daemon.names() == []
-
-
-# --- hostile servers ---------------------------------------------------------------------------
-
-
-def endless(handler: Handler) -> None:
-    handler.head(200)
-    while True:
-        handler.wfile.write(b"[" * 65536)
-
-
-def reply(content: bytes) -> Answer:
-    return lambda handler: handler.reply(200, content)
-
-
-def moved(location: str) -> Answer:
-    return lambda handler: handler.reply(302, b"", Location=location)
-
-
-LISTS, INDEX = "/streams/v1/images.json", "/streams/v1/index.json"
-ROOT = f"/{ROOT_FILE}"
-
-HOSTILE: dict[str, tuple[str, Answer, str]] = {
-    "other file": (ROOT, reply(b"hsqs" * 1000), "announced"),
-    "endless file": (ROOT, endless, "announced"),
-    "no file": (ROOT, lambda handler: handler.reply(404, b""), "status 404"),
-    "cut for ever": (ROOT, refuse, "breaks off"),
-    "file to file": (ROOT, moved("file:///etc/passwd"), "only https:// is followed"),
-    "file to http": (ROOT, moved("http://127.0.0.1/"), "only https:// is followed"),
-    "endless index": (INDEX, endless, "larger than"),
-    "endless list": (LISTS, endless, "larger than"),
-    "index to file": (INDEX, moved("file:///etc/passwd"), "only https:// is followed"),
-    "no index": (INDEX, lambda handler: handler.reply(404, b""), "404"),
-    "deep index": (INDEX, reply(b'{"index": ' + b"[" * 500_000), "simplestreams format"),
-    "text": (INDEX, reply(b"<html>"), "simplestreams format"),
-    "wrong types": (LISTS, reply(b'{"products": 7}'), "simplestreams format"),
-    "broken letters": (LISTS, reply(b'{"products": {"\xff": 1}}'), "simplestreams format"),
-    "cut list": (LISTS, refuse, "breaks off"),
-}
-
-
-@pytest.mark.parametrize("case", HOSTILE)
-def test_nothing_of_a_hostile_server_enters_the_store(site: Site, case: str) -> None:
-    site.offer()
-    path, answer, said = HOSTILE[case]
-    site.server.answers[path] = answer
-    error = site.daemon.error("launch", "t:trusty", "c1")
-    assert said in error
-    assert error.startswith("error: ") and len(error.splitlines()) == 1
-    assert stored(site.daemon) == set() and site.daemon.names() == []
-    if path != ROOT:
-        error = site.daemon.error("image", "list", "t:")
-        assert said in error and len(error.splitlines()) == 1
-    site.server.answers.clear()
-    site.daemon.lxc("init", "t:trusty", "c1")
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"path": "../../../../etc/passwd"},
-        {"path": "/etc/passwd"},
-        {"path": "file:///etc/passwd"},
-        {"path": "https://example.org/x"},
-        {"sha256": "../../x"},
-        {"sha256": "0" * 64},
-        {"size": -1},
-        {"size": 2**70},
-        {"size": 17},
-    ],
-    ids=str,
-)
-def test_hostile_names_sizes_and_hashes(site: Site, changes: dict[str, object]) -> None:
-    metadata, rootfs = site.image("one-amd64")
-    version = streams.version("20160401", metadata, rootfs, **changes)
-    products = {"../../trusty": streams.product({"20160401": version})}
-    files = {"20160401/lxd.tar.xz": metadata, ROOT_FILE: rootfs}
-    site.server.content |= streams.web(products, files, "")
-    error = site.daemon.error("launch", "t:trusty", "c1")
-    assert "announced" in error or "couldn't be found" in error
-    assert stored(site.daemon) == set()
-    assert "internal error" not in site.daemon.error("image", "info", "t:nothing")
-
-
-def test_hostile_texts_are_left_out(site: Site) -> None:
-    metadata, rootfs = site.image("one-amd64")
-    version = streams.version("20160401", metadata, rootfs)
-    version["label"] = "\x1b[2J"
-    product = streams.product({"20160401": version}, aliases="good,\x1b[31mred,a\nb," + "x" * 1000)
-    files = {"20160401/lxd.tar.xz": metadata, ROOT_FILE: rootfs}
-    site.server.content |= streams.web({"p": product}, files, "")
-    said = site.daemon.lxc("image", "list", "t:") + site.daemon.lxc("image", "alias", "list", "t:")
-    assert "good" in said and "\x1b" not in said and "xxx" not in said
-
-
-def test_an_untrusted_certificate_is_refused(site: Site) -> None:
-    site.offer()
-    trusted = site.daemon.environment.pop("SSL_CERT_FILE")
-    try:
-        error = site.daemon.error("image", "list", "t:")
-    finally:
-        site.daemon.environment["SSL_CERT_FILE"] = trusted
-    assert "has a certificate that is not trusted" in error and len(error.splitlines()) == 1
 
 
 def test_thousands_of_images_are_listed_within_a_second(site: Site) -> None:
@@ -491,66 +306,3 @@ def test_thousands_of_images_are_listed_within_a_second(site: Site) -> None:
     began = time.monotonic()
     site.daemon.lxc("image", "list", "t:", "r17")
     print(f"listed from the cache in {time.monotonic() - began:.2f} s")
-
-
-# --- being an image server ---------------------------------------------------------------------
-
-
-def serve(site: Site, folder: Path) -> None:
-    """Let the web server have what is in the folder."""
-    site.server.content = {
-        f"/{path.relative_to(folder)}": path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
-
-
-def build(site: Site, *words: str) -> subprocess.CompletedProcess[str]:
-    argv = [PYTHON, "-m", "wardian.daemon.main", "image-server", "build", *words]
-    environment = site.daemon.environment
-    return subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
-
-
-def test_a_folder_is_built_that_serves_the_images_of_the_store(site: Site, tmp_path: Path) -> None:
-    daemon, target = site.daemon, tmp_path / "served"
-    split = site.offer()
-    daemon.lxc("image", "copy", "t:trusty", "local:", "--alias", "mine", "--alias", "a,b", "--public")
-    daemon.lxc("image", "copy", "t:trusty/i386", "local:", "--alias", "secret")
-    unified = daemon.import_busybox("unified")
-    said = build(site, str(target), "mine", "unified")
-    assert said.returncode == 0, said.stderr
-    assert '2 images in "' in said.stdout and 'alias "a,b"' in said.stdout
-    assert len(list((target / "images").iterdir())) == 2
-    site.forget()
-    serve(site, target)
-    assert {
-        line.split(",")[1] for line in daemon.lxc("image", "list", "t:", "--format", "csv").splitlines()
-    } == {
-        split[:12],
-        unified[:12],
-    }
-    daemon.lxc("launch", "t:mine", "c1")
-    daemon.lxc("launch", "t:unified/amd64", "c2")
-    assert daemon.lxc("exec", "c1", "hostname") + daemon.lxc("exec", "c2", "hostname") == "c1\nc2\n"
-    assert f"Fingerprint: {split}" in image(daemon, split)
-
-
-def test_a_folder_is_updated_and_private_images_stay_private(site: Site, tmp_path: Path) -> None:
-    daemon, target = site.daemon, tmp_path / "served"
-    site.offer()
-    daemon.lxc("image", "copy", "t:trusty/i386", "local:", "--alias", "secret")
-    assert "there is no public image" in build(site, str(target)).stderr
-    assert not target.exists()
-    daemon.lxc("image", "copy", "t:trusty", "local:", "--alias", "mine", "--public")
-    assert '1 images in "' in build(site, str(target)).stdout
-    (first,) = (target / "images").iterdir()
-    inode = next(first.iterdir()).stat().st_ino
-    assert '2 images in "' in build(site, str(target), "--all").stdout
-    assert next(first.iterdir()).stat().st_ino == inode
-    assert '1 images in "' in build(site, str(target), "secret", "--prune").stdout
-    assert not first.exists()
-    assert 'image "nosuch" not found' in build(site, str(target), "nosuch").stderr
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other/file").touch()
-    assert "holds other things" in build(site, str(tmp_path / "other"), "mine").stderr
-    (tmp_path / "open").mkdir(mode=0o700)
-    (tmp_path / "open").chmod(0o777)
-    assert "can be changed by others" in build(site, str(tmp_path / "open"), "mine").stderr
