@@ -267,6 +267,7 @@ Create and start containers from images.
 Without a name the server chooses one. Without -p the profile "default" applies; -p "" means none.
 
 Examples:
+    lxc launch ubuntu:16.04 c1
     lxc launch debian:bookworm c1
     lxc launch debian:trixie --ephemeral
 """,
