@@ -5,14 +5,14 @@ Every step that changes something passes `Faults.step`, so that a test can let e
 
 import asyncio
 import contextlib
-import hashlib
 import shutil
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from tests.fake_downloads import FakeDownloads
 from wardian.core.events import Events
 from wardian.core.host import Host, Machine
 from wardian.core.lifecycle import Watcher
@@ -21,12 +21,12 @@ from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound, St
 from wardian.model.container import Network, Pool
 from wardian.model.idmap import IdMap
 from wardian.model.paths import Paths
+from wardian.model.proxies import Proxies
 from wardian.ports import (
     Command,
     Counters,
     DevicePlan,
     Document,
-    Expected,
     ImageFiles,
     Interface,
     Lease,
@@ -39,7 +39,6 @@ from wardian.ports import (
     TemplateJob,
     Traits,
     Usage,
-    Via,
     Volume,
     Write,
 )
@@ -216,7 +215,7 @@ class FakeRootfs:
         progress("100%")
 
     async def bootstrap(
-        self, suite: str, architecture: str, target: ImageFiles, progress: Progress
+        self, suite: str, architecture: str, target: ImageFiles, proxies: Proxies, progress: Progress
     ) -> dict[str, str]:
         self._faults.step("bootstrap")
         target.metadata.write_text(f"architecture: {architecture}\ncreation_date: 1\n")
@@ -229,54 +228,6 @@ class FakeRootfs:
 
     def kind_of(self, path: Path) -> str:
         return "xz"
-
-
-class FakeDownloads:
-    """A web of two dictionaries: URL -> content, and URL -> headers."""
-
-    def __init__(self, faults: Faults) -> None:
-        self._faults = faults
-        self.content: dict[str, bytes] = {}
-        self.answers: dict[str, dict[str, str]] = {}
-        self.asked: list[str] = []
-        """URLs of files and documents that were fetched, in order."""
-        self.ways: list[Via] = []
-        self.gate = asyncio.Event()
-        """Files wait for it."""
-        self.gate.set()
-
-    def _get(self, url: str, via: Via) -> bytes:
-        self.ways.append(via)
-        self.asked.append(url)
-        if not self.content:
-            raise HostFailed("cannot reach the web")
-        if url not in self.content:
-            raise NotFound(f'nothing at "{url}"')
-        return self.content[url]
-
-    async def document(
-        self, url: str, via: Via, read: Callable[[bytes], T], *, limit: int, fresh_s: float
-    ) -> T:
-        return read(self._get(url, via))
-
-    async def headers(self, url: str, via: Via, request: Mapping[str, str]) -> Mapping[str, str]:
-        if url not in self.answers:
-            raise NotFound(f'nothing at "{url}"')
-        return self.answers[url]
-
-    async def file(
-        self, url: str, via: Via, target: Path, expected: Expected, received: Callable[[int], None]
-    ) -> None:
-        content = self._get(url, via)
-        await self.gate.wait()
-        self._faults.step(f"download {url}")
-        target.write_bytes(content)
-        received(len(content))
-        if hashlib.sha256(content).hexdigest() != expected.sha256:
-            raise InvalidInput(f'"{url}" is not the file that was announced')
-
-    async def sweep(self) -> None:
-        pass
 
 
 class FakeBridge:

@@ -212,7 +212,7 @@ class Rootfs(Protocol):
         """
 
     async def bootstrap(
-        self, suite: str, architecture: str, target: ImageFiles, progress: Progress
+        self, suite: str, architecture: str, target: ImageFiles, proxies: Proxies, progress: Progress
     ) -> dict[str, str]:
         """Build a split image of a Debian suite from the distribution's packages; returns its properties."""
 

@@ -10,7 +10,7 @@ from aiohttp import BodyPartReader, MultipartReader, MultipartWriter, web
 
 from wardian.api import bodies, replies
 from wardian.api.routes import BODY_BYTES, Request, Route
-from wardian.core import image_sources, image_upkeep, images
+from wardian.core import image_secrets, image_sources, image_upkeep, images
 from wardian.core.host import Host
 from wardian.core.images import AliasWrite, ImageWrite, Import
 from wardian.errors import AlreadyExists, InvalidInput, NotFound
@@ -36,9 +36,11 @@ async def _image(host: Host, request: Request) -> Image:
     """The image of the path; absent and forbidden look the same to guests."""
     text = request.path["fingerprint"]
     image = await images.find(host, text)
-    if image is None or not (request.trusted or image.public):
-        raise NotFound(f'image "{text}" not found')
-    return image
+    if image is not None and (request.trusted or image.public):
+        return image
+    if image is not None and image_secrets.opens(host, image, request.query.get("secret", "")):
+        return image
+    raise NotFound(f'image "{text}" not found')
 
 
 async def get(host: Host, request: Request) -> web.Response:
@@ -135,6 +137,11 @@ async def delete(host: Host, request: Request) -> web.Response:
 async def refresh(host: Host, request: Request) -> web.Response:
     """Begin to replace it by the newest version from where it came."""
     return replies.operation(await image_upkeep.refresh(host, request.path["fingerprint"]))
+
+
+async def secret(host: Host, request: Request) -> web.Response:
+    """A secret with which a guest may fetch it once."""
+    return replies.operation(image_secrets.issue(host, await _image(host, request)))
 
 
 async def export(host: Host, request: Request) -> web.StreamResponse:
@@ -253,5 +260,6 @@ ROUTES = [
     Route("PATCH", "/1.0/images/{fingerprint}", patch),
     Route("DELETE", "/1.0/images/{fingerprint}", delete),
     Route("POST", "/1.0/images/{fingerprint}/refresh", refresh),
+    Route("POST", "/1.0/images/{fingerprint}/secret", secret),
     Route("GET", "/1.0/images/{fingerprint}/export", export, guest=True),
 ]

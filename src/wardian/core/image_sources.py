@@ -353,9 +353,10 @@ async def _build(host: Host, origin: ImageSource, about: Import, operation: Oper
         found = await _of_origin(host, origin)
         if found is not None:
             return found
+        how = await via(host)
         async with images.building(host) as folder:
             built = ImageFiles(folder / "meta", folder / "root")
-            await host.rootfs.bootstrap(suite, architecture, built, progress)
+            await host.rootfs.bootstrap(suite, architecture, built, how.proxies, progress)
             name = about.filename or f"debian-{suite}-{architecture}.tar.zst"
             about = replace(about, filename=name, source=origin, auto_update=False)
             return await images.take_in(host, built, about)

@@ -7,6 +7,8 @@ from wardian.model.units import shown_bytes
 
 PAUSE_S = 0.25
 """Time between two reports."""
+GUESS_S = 2.0
+"""After this long the speed says something about the time that is left."""
 
 
 class Meter:
@@ -25,16 +27,17 @@ class Meter:
         if now - self._told < PAUSE_S and not is_last:
             return
         self._told = now
-        speed = position / max(now - self._began, 0.001)
-        text, details = report(position, self._total, speed)
+        text, details = report(position, self._total, now - self._began)
         self._operation.progress(self._stage, text, **details)
 
 
-def report(position: int, total: int | None, speed: float) -> tuple[str, dict[str, str]]:
-    """(text for people, numbers for programs). speed: bytes per second."""
+def report(position: int, total: int | None, elapsed_s: float) -> tuple[str, dict[str, str]]:
+    """(text for people, numbers for programs) of so many bytes in so many seconds."""
+    speed = position / max(elapsed_s, 0.001)
     details = {"processed": str(position), "speed": str(round(speed))}
     if not total:
         return f"{shown_bytes(position)} ({shown_bytes(speed)}/s)", details
     percent = 100 * position // total
-    left = f", {round((total - position) / speed)}s left" if position < total and speed >= 1 else ""
+    can_tell = elapsed_s >= GUESS_S and 0 < position < total
+    left = f", {round((total - position) / speed)}s left" if can_tell else ""
     return f"{percent}% ({shown_bytes(speed)}/s{left})", {**details, "percent": str(percent)}

@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from tests.fakes import FakeDownloads, Faults
+from tests.fake_downloads import FakeDownloads
+from tests.fakes import Faults
 from tests.streams import SERVER, sha256, trusty
 from tests.unit.api.conftest import Caller
 from wardian.core.host import Host

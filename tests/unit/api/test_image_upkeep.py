@@ -8,7 +8,8 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
-from tests.fakes import FakeDownloads, Faults, make_host
+from tests.fake_downloads import FakeDownloads
+from tests.fakes import Faults, make_host
 from tests.streams import SERVER, trusty
 from tests.unit.api.conftest import Caller
 from wardian.core import image_sources, image_upkeep, images

@@ -106,3 +106,18 @@ def test_any_text_is_a_size_or_refused(text: str) -> None:
 @given(st.integers(0, 2**63 - 1))
 def test_plain_numbers_are_sizes(number: int) -> None:
     assert units.parse_size(str(number)) == units.parse_size(f"{number}B") == number
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0B"),
+        (1023, "1023B"),
+        (1024, "1.00kB"),
+        (56957077, "54.32MB"),
+        (2**30, "1.00GB"),
+        (2**72, "4096.00EB"),
+    ],
+)
+def test_sizes_for_people(number: int, text: str) -> None:
+    assert units.shown_bytes(number) == text

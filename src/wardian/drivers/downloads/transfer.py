@@ -81,6 +81,7 @@ class Transfer:
                 if len(piece) >= PIECE:
                     await self._write(bytes(piece))
                     piece.clear()
+                self._received(self.position + len(piece))
                 if loop.time() - since > SLOW_S:
                     if self.position + len(piece) - mark < SLOW_BYTES:
                         raise Cut
@@ -97,7 +98,6 @@ class Transfer:
 
         await asyncio.to_thread(write)
         self.position += len(piece)
-        self._received(self.position)
 
     @property
     def is_short(self) -> bool:

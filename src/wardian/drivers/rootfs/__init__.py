@@ -6,6 +6,7 @@ from pathlib import Path
 
 from wardian.drivers.rootfs import bootstrap, render, unpack
 from wardian.model.idmap import IdMap
+from wardian.model.proxies import Proxies
 from wardian.ports import ImageFiles, Progress, TemplateJob
 
 
@@ -22,10 +23,10 @@ class ConfinedRootfs:
         await unpack.unpack(image, folder, idmap)
 
     async def bootstrap(
-        self, suite: str, architecture: str, target: ImageFiles, progress: Progress
+        self, suite: str, architecture: str, target: ImageFiles, proxies: Proxies, progress: Progress
     ) -> dict[str, str]:
         """See ports.Rootfs."""
-        return await bootstrap.build(suite, architecture, target, progress)
+        return await bootstrap.build(suite, architecture, target, proxies, progress)
 
     async def apply_templates(self, folder: Path, jobs: Sequence[TemplateJob]) -> None:
         """See ports.Rootfs."""

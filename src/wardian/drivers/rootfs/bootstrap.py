@@ -1,7 +1,6 @@
 """Images from the distribution's own package archive, by mmdebstrap; no image server is needed."""
 
 import asyncio
-import os
 import re
 import shutil
 import time
@@ -11,6 +10,7 @@ from wardian.errors import HostFailed, OutOfSpace
 from wardian.linux import process
 from wardian.model import bootstrap as offers
 from wardian.model import image as image_model
+from wardian.model.proxies import VARIABLES, Proxies
 from wardian.ports import ImageFiles, Progress
 
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
@@ -51,11 +51,11 @@ def host_mirror(sources: tuple[Path, ...] = SOURCES) -> str:
     return DEFAULT_MIRROR
 
 
-async def host_environment() -> dict[str, str]:
-    """Our environment with the proxies of the daemon, or of this machine's own apt."""
+async def host_environment(proxies: Proxies) -> dict[str, str]:
+    """Our environment with these proxies, or that of this machine's own apt."""
     environment = dict(process.ENVIRONMENT)
-    for name in ("http_proxy", "https_proxy", "no_proxy"):
-        if value := os.environ.get(name) or os.environ.get(name.upper()):
+    for field, name in VARIABLES.items():
+        if value := getattr(proxies, field):
             environment[name] = value
     if "http_proxy" not in environment and shutil.which("apt-config"):
         argv = ["apt-config", "--format", "%f=%v%n", "dump", "Acquire::http::Proxy"]
@@ -94,7 +94,9 @@ def commands(suite: str, architecture: str, target: Path, mirror: str) -> list[s
     return [*argv, suite, str(target), mirror]
 
 
-async def build(suite: str, architecture: str, target: ImageFiles, progress: Progress) -> dict[str, str]:
+async def build(
+    suite: str, architecture: str, target: ImageFiles, proxies: Proxies, progress: Progress
+) -> dict[str, str]:
     """See ports.Rootfs. The caller removes the target's files on failure."""
     if shutil.which("mmdebstrap") is None:
         raise HostFailed(
@@ -103,7 +105,7 @@ async def build(suite: str, architecture: str, target: ImageFiles, progress: Pro
     assert target.rootfs is not None
     made = target.rootfs.with_name("rootfs.tar.zst")
     argv = commands(suite, architecture, made, host_mirror())
-    await _run(argv, {**await host_environment(), "NETWORK": NETWORK, "UDEV": UDEV}, suite, progress)
+    await _run(argv, {**await host_environment(proxies), "NETWORK": NETWORK, "UDEV": UDEV}, suite, progress)
     made.rename(target.rootfs)
     now = int(time.time())
     properties = {
