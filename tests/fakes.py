@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from tests.fake_downloads import FakeDownloads
 from wardian.core.events import Events
@@ -43,8 +43,6 @@ from wardian.ports import (
     Write,
 )
 from wardian.store.records import Records
-
-T = TypeVar("T")
 
 
 @dataclass

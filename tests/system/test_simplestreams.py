@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +66,21 @@ def test_lists_infos_and_aliases(site: Site) -> None:
     assert f"Fingerprint: {fingerprint}" in info and "Expires: 2019/04/17 00:00 UTC" in info
     assert "serial: '20160401'" in daemon.lxc("image", "show", f"ubuntu:{fingerprint[:5]}")
     assert "did you mean trusty" in daemon.error("image", "info", "ubuntu:trust")
+
+
+def test_an_image_is_exported_from_the_server_itself(site: Site, tmp_path: Path) -> None:
+    fingerprint, daemon = site.offer(), site.daemon
+    assert daemon.lxc("image", "export", "t:trusty", str(tmp_path)) == "Image exported successfully!\n"
+    parts = [tmp_path / f"meta-{fingerprint}.tar.gz", tmp_path / f"{fingerprint}.squashfs"]
+    assert streams.sha256(*[path.read_bytes() for path in parts]) == fingerprint
+    for path in parts:
+        path.unlink()
+    site.server.content[f"/{ROOT_FILE}"] += b"x"
+    assert "not the file that was announced" in daemon.error("image", "export", "t:trusty", str(tmp_path))
+    site.server.answers[f"/{ROOT_FILE}"] = refuse
+    assert "breaks off" in daemon.error("image", "export", "t:trusty", str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+    assert "is not a folder" in daemon.error("image", "export", "t:trusty", str(tmp_path / "x"))
 
 
 def test_lists_and_completion_work_without_the_server(site: Site) -> None:

@@ -70,8 +70,15 @@ def _import(session: Session, values: Values, words: list[str]) -> None:
 
 def _export(session: Session, values: Values, words: list[str]) -> None:
     need(words, 1, 2)
-    daemon, name = session.server(words[0])
-    image_transfer.download(daemon, resolve(daemon, name), words[1] if len(words) > 1 else ".")
+    target = words[1] if len(words) > 1 else "."
+    remote, name = session.config.split(words[0])
+    if remote.protocol == "simplestreams":
+        from wardian.client import simplestreams
+
+        simplestreams.save(remote, name, target)
+    else:
+        daemon = session.at(remote)
+        image_transfer.download(daemon, resolve(daemon, name), target)
     if len(words) < 2 or words[1] != "-":
         print("Image exported successfully!")
 

@@ -1,4 +1,4 @@
-"""One GET over https for the client: proxies of the environment, redirects, bounded, in words.
+"""GET over https for the client: proxies of the environment, redirects, bounded, in words.
 
 Imported late: TLS alone costs more than a whole `lxc list`.
 """
@@ -17,6 +17,10 @@ from wardian import __version__
 from wardian.client.connection import ApiError
 from wardian.model import proxies
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 REDIRECTS = 5
 REDIRECTING = (301, 302, 303, 307, 308)
 SILENCE_S = 20
@@ -32,20 +36,47 @@ def get(
     certificate: PEM of the only one that the server may have; empty: one that the system trusts.
     ApiError with code 0 if the server cannot be reached, and with the status if it says no.
     """
-    first, deadline = url, time.monotonic() + WHOLE_S
+    deadline = time.monotonic() + WHOLE_S
+    answer, found = _open(url, headers, certificate), bytearray()
+    for piece in _pieces(answer, url):
+        found += piece
+        if len(found) > limit:
+            raise ApiError(f'"{url}" is larger than the {limit} bytes allowed for it', 413)
+        if time.monotonic() > deadline:
+            raise ApiError(f"{_host(url)} takes longer than {WHOLE_S} s")
+    return answer.status, dict(answer.headers), bytes(found)
+
+
+def pieces(url: str, *, certificate: str = "") -> Iterator[bytes]:
+    """The content of a file, as it comes; failures as those of `get`."""
+    yield from _pieces(_open(url, {}, certificate), url)
+
+
+def _open(url: str, headers: dict[str, str], certificate: str) -> http.client.HTTPResponse:
+    """An answer with status 200 or 304, redirects followed."""
+    first = url
     for _ in range(REDIRECTS + 1):
         try:
             answer = _request(url, headers, certificate)
-            if answer.status in REDIRECTING:
-                url = _redirected(first, url, answer.headers.get("Location", ""))
-                continue
-            if answer.status not in (200, 304):
-                raise ApiError(f'{_host(url)} answers "{url}" with status {answer.status}', answer.status)
-            body = _read(answer, url, limit, deadline)
         except (OSError, http.client.HTTPException) as error:
             raise ApiError(_reason(url, error)) from None
-        return answer.status, dict(answer.headers), body
-    raise ApiError(f'{_host(first)} redirects "{first}" more than {REDIRECTS} times')
+        if answer.status in REDIRECTING:
+            url = _redirected(first, url, answer.headers.get("Location", ""))
+        elif answer.status in (200, 304):
+            return answer
+        else:
+            raise ApiError(f'{_host(url)} answers "{url}" with status {answer.status}', answer.status)
+    raise ApiError(f'{_host(first)} redirects "{first}" more than {REDIRECTS} times', 502)
+
+
+def _pieces(answer: http.client.HTTPResponse, url: str) -> Iterator[bytes]:
+    try:
+        while piece := answer.read1(PIECE):
+            yield piece
+        if answer.length:
+            raise http.client.IncompleteRead(b"", answer.length)
+    except (OSError, http.client.HTTPException) as error:
+        raise ApiError(_reason(url, error)) from None
 
 
 def _request(url: str, headers: dict[str, str], certificate: str) -> http.client.HTTPResponse:
@@ -87,19 +118,6 @@ def _tls(certificate: str) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
-
-
-def _read(answer: http.client.HTTPResponse, url: str, limit: int, deadline: float) -> bytes:
-    found = bytearray()
-    while piece := answer.read1(PIECE):
-        found += piece
-        if len(found) > limit:
-            raise ApiError(f'"{url}" is larger than the {limit} bytes allowed for it', 413)
-        if time.monotonic() > deadline:
-            raise TimeoutError
-    if answer.length:
-        raise http.client.IncompleteRead(bytes(found), answer.length)
-    return bytes(found)
 
 
 def _redirected(first: str, url: str, location: str) -> str:

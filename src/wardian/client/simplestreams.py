@@ -15,11 +15,12 @@ from wardian.errors import InvalidInput, WardianError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import hashlib
     from collections.abc import Callable
     from typing import Any, TypeVar
 
     from wardian.client.config import Remote
-    from wardian.model.simplestreams import Catalogue, Offer
+    from wardian.model.simplestreams import Catalogue, File, Offer
     from wardian.model.webcache import Kept
 
     T = TypeVar("T")
@@ -109,6 +110,66 @@ def aliases(remote: Remote) -> list[dict[str, Any]]:
     ]
 
 
+def save(remote: Remote, name: str, target: str) -> None:
+    """Fetch the files of an image to a folder, or of one file to a file name, verified.
+
+    ApiError, and no file is left, if they are not what the server's lists say.
+    """
+    import hashlib
+
+    from wardian.model import simplestreams
+    from wardian.model.image import MAGIC_BYTES, extension, kind_of
+
+    found_in, offer = find(remote, name)
+    is_folder, is_split = os.path.isdir(target), len(offer.files) > 1
+    if target == "-":
+        raise ApiError(f'an image of remote "{remote.name}" is saved to a folder, not to standard output')
+    if is_split and not is_folder:
+        raise ApiError(f'"{target}" is not a folder, which an image of two files needs')
+    folder = target if is_folder else os.path.dirname(target) or "."
+    parts = [os.path.join(folder, f".{offer.fingerprint}.{n}.part") for n in range(len(offer.files))]
+    whole = hashlib.sha256()
+    try:
+        for part, file in zip(parts, offer.files, strict=True):
+            _save_file(
+                simplestreams.url_of(found_in.server, file.path), file, part, certificate(remote), whole
+            )
+        if whole.hexdigest() != offer.fingerprint:
+            raise ApiError(f"the files on {found_in.server} are not the image {offer.fingerprint}")
+        for part, prefix in zip(parts, ("meta-", "") if is_split else ("",), strict=True):
+            with open(part, "rb") as opened:
+                ending = extension(kind_of(opened.read(MAGIC_BYTES)))
+            plain = os.path.join(folder, f"{prefix}{offer.fingerprint}") if is_folder else target
+            os.rename(part, f"{plain}.{ending}")
+    except OSError as error:
+        raise ApiError(f'cannot write to "{folder}": {error.strerror}') from None
+    except WardianError as error:
+        raise ApiError(str(error)) from None
+    finally:
+        for part in parts:
+            if os.path.exists(part):
+                os.unlink(part)
+
+
+def _save_file(url: str, file: File, path: str, pinned: str, whole: hashlib._Hash) -> None:
+    """Write a file, verified; `whole` gets its bytes as well."""
+    import hashlib
+
+    from wardian.client import https
+
+    digest, size = hashlib.sha256(), 0
+    with open(path, "wb") as target:
+        for piece in https.pieces(url, certificate=pinned):
+            digest.update(piece)
+            whole.update(piece)
+            size += len(piece)
+            if size > file.size:
+                break
+            target.write(piece)
+    if size != file.size or digest.hexdigest() != file.sha256:
+        raise ApiError(f'"{url}" is not the file that was announced; the server may be changing, try again')
+
+
 class Documents:
     """Documents by URL, from the disk or the web. certificate: PEM of the server's own, if pinned."""
 
@@ -177,4 +238,6 @@ def _write(path: str, kept: Kept) -> None:
             file.write(webcache.to_bytes(kept))
         os.rename(new, path)
     except OSError as error:
+        if os.path.exists(new):
+            os.unlink(new)
         sys.stderr.write(f'warning: cannot keep a list of images in "{path}": {error.strerror}\n')

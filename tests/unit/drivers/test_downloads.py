@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.webserver import Answer, Handler, Proxy, WebServer, running
-from wardian.drivers.downloads import WebDownloads
+from wardian.drivers.downloads import WebDownloads, transfer
 from wardian.errors import HostFailed, InvalidInput, NotFound, WardianError
 from wardian.model.proxies import Proxies
 from wardian.ports import Expected, Via
@@ -90,6 +90,16 @@ async def test_a_server_that_always_breaks_off_is_given_up(
     with pytest.raises(HostFailed, match="breaks off"):
         await fetch(web, server, tmp_path / "file")
     assert len(server.requests) <= 5
+
+
+async def test_a_drip_is_as_good_as_a_dead_line(
+    web: WebDownloads, server: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "SLOW_S", 0)
+    monkeypatch.setattr(transfer, "SLOW_BYTES", len(CONTENT) + 1)
+    with pytest.raises(HostFailed, match="breaks off"):
+        await fetch(web, server, tmp_path / "file")
+    assert len(server.requests) == 3
 
 
 def body(content: bytes, **headers: str) -> Answer:

@@ -33,7 +33,7 @@ SILENCE_S = 60
 DOCUMENT_S = 120
 """How long a whole document may take."""
 BARREN_TRIES = 3
-"""How often in a row a transfer may break without a single new byte."""
+"""How often in a row a transfer may break without a single new byte, or be too slow."""
 TRIES = 50
 T = TypeVar("T")
 
@@ -120,7 +120,7 @@ class WebDownloads:
                         await self._continue(session, via, transfer)
                         break
                     except Cut as cut:
-                        barren = barren + 1 if transfer.position <= before else 0
+                        barren = barren + 1 if cut.slow or transfer.position <= before else 0
                         if barren >= BARREN_TRIES:
                             raise transfer.broken() from cut
                         log.info("%s broke off after %d bytes; going on", url, transfer.position)

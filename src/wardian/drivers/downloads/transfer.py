@@ -20,7 +20,11 @@ RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:[0-9]{1,18}|\*)")
 
 
 class Cut(Exception):
-    """The transfer broke off; what is here stays good."""
+    """The transfer broke off; what is here stays good. slow: it was we who gave up on it."""
+
+    def __init__(self, *, slow: bool = False) -> None:
+        super().__init__()
+        self.slow = slow
 
 
 class Transfer:
@@ -84,7 +88,7 @@ class Transfer:
                 self._received(self.position + len(piece))
                 if loop.time() - since > SLOW_S:
                     if self.position + len(piece) - mark < SLOW_BYTES:
-                        raise Cut
+                        raise Cut(slow=True)
                     since, mark = loop.time(), self.position + len(piece)
         except (*LINE_ERRORS, Cut):
             await self._write(bytes(piece))
