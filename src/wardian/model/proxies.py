@@ -35,14 +35,18 @@ class Proxies(NamedTuple):
 
 
 def configured(config: Mapping[str, str], environment: Mapping[str, str]) -> Proxies:
-    """What the keys say, and the environment where they are not set."""
-    values = {
-        field: config.get(key)
-        or environment.get(VARIABLES[field].upper())
-        or environment.get(VARIABLES[field])
-        for field, key in KEYS.items()
-    }
-    return Proxies(**{field: value or "" for field, value in values.items()})
+    """What the keys say, and the environment where they are not set; InvalidInput names a wrong variable."""
+    values = {}
+    for field, key in KEYS.items():
+        names = (VARIABLES[field].upper(), VARIABLES[field])
+        found = next((name for name in names if environment.get(name)), "")
+        values[field] = config.get(key) or (environment[found] if found else "")
+        if found and not config.get(key) and field != "ignore":
+            try:
+                check(environment[found])
+            except InvalidInput as error:
+                raise InvalidInput(f"variable {found} of the environment: {error}") from error
+    return Proxies(**values)
 
 
 def check(text: str) -> None:

@@ -69,5 +69,12 @@ def test_anything_else_is_no_proxy(text: str) -> None:
         proxies.check(text)
 
 
+def test_a_variable_that_is_no_proxy_is_named_where_it_counts() -> None:
+    environment = {"https_proxy": "socks5://proxy:1080", "no_proxy": "::what"}
+    with pytest.raises(InvalidInput, match="variable https_proxy of the environment: not the URL"):
+        proxies.configured({}, environment)
+    assert proxies.configured({"core.proxy_https": "http://p"}, environment).https == "http://p"
+
+
 def test_passwords_are_not_shown() -> None:
     assert proxies.shown("http://user:secret@proxy:3128") == "http://proxy:3128"
