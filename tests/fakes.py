@@ -18,6 +18,7 @@ from wardian.core.host import Host, Machine
 from wardian.core.lifecycle import Watcher
 from wardian.core.operations import Operations
 from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound, StaleRevision
+from wardian.model.certificates import to_pem
 from wardian.model.container import Network, Pool
 from wardian.model.idmap import IdMap
 from wardian.model.paths import Paths
@@ -383,6 +384,27 @@ class FakeDevice:
         return DevicePlan()
 
 
+class FakeListener:
+    """Listens nowhere, and says where it would."""
+
+    certificate = to_pem(b"the server's certificate")
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self.address = ""
+        self.dropped: list[str] = []
+
+    async def move(self, address: str) -> None:
+        self._faults.step(f"listen on {address or 'nothing'}")
+        self.address = address
+
+    def addresses(self) -> list[str]:
+        return [self.address] if self.address else []
+
+    def drop(self, fingerprint: str) -> None:
+        self.dropped.append(fingerprint)
+
+
 def make_host(root: Path, faults: Faults | None = None) -> Host:
     """A host of fakes below the folder, ready to serve and with nothing in it."""
     faults = faults or Faults()
@@ -401,6 +423,7 @@ def make_host(root: Path, faults: Faults | None = None) -> Host:
         rootfs=FakeRootfs(faults),
         downloads=FakeDownloads(faults),
         addresses=FakeAddresses(),
+        listener=FakeListener(faults),
         devices={kind: FakeDevice() for kind in ("disk", "nic", "none")},
         idmap=IdMap.contiguous(1000000, 65536 * 10),
         machine=Machine(

@@ -11,6 +11,7 @@ The tree; the number is the HTTP status that `api` answers with:
      +-- StaleRevision       412  If-Match named a revision that has been replaced
      +-- HostFailed          500  the kernel, a disk or a program said no; names the thing
      |    +-- OutOfSpace     500  a disk is full
+     +-- TooManyAttempts     429  secrets are being guessed; says when to try again
      +-- Cancelled           500  the operation was cancelled
      +-- NotImplementedHere  501  the path exists, the verb on it does not
 
@@ -78,6 +79,15 @@ class HostFailed(WardianError):
 
 class OutOfSpace(HostFailed):
     """A disk is full; the message names the file system."""
+
+
+class TooManyAttempts(WardianError):
+    """Too many wrong secrets came from there; nothing was checked."""
+
+    status = 429
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(f"too many wrong attempts to become trusted; retry in {wait_s} s")
 
 
 class Cancelled(WardianError):

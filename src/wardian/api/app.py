@@ -3,6 +3,7 @@
 To add a noun: write `api/NOUN.py` with ROUTES and name it in MODULES.
 """
 
+import functools
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
@@ -12,7 +13,9 @@ from aiohttp import web
 
 from wardian.api import (
     auth,
+    certificates,
     containers,
+    conversations,
     events,
     images,
     networks,
@@ -22,6 +25,7 @@ from wardian.api import (
     replies,
     server,
 )
+from wardian.api.conversations import Crowd
 from wardian.api.routes import Request, Route
 from wardian.core.host import Host
 from wardian.core.server import allowed_origins
@@ -29,7 +33,7 @@ from wardian.errors import Forbidden, NotFound, NotImplementedHere, WardianError
 
 log = logging.getLogger(__name__)
 
-MODULES = (server, operations, events, containers, images, profiles, networks, pools)
+MODULES = (server, operations, events, containers, images, profiles, networks, pools, certificates)
 VERBS = ("GET", "PUT", "POST", "DELETE", "PATCH", "HEAD")
 
 Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -46,22 +50,21 @@ def all_routes() -> list[Route]:
     return routes + renamed
 
 
-def make_app(host: Host) -> web.Application:
-    """The REST API of this host."""
+def make_app(host: Host, crowd: Crowd | None = None) -> web.Application:
+    """The REST API of this host. crowd: the connections from the network, if there can be any."""
+    endpoint = functools.partial(_endpoint, host, crowd or Crowd())
     app = web.Application(client_max_size=0)  # no bound here: whoever reads a body bounds it
     verbs_of: dict[str, set[str]] = defaultdict(set)
     for route in all_routes():
-        app.router.add_route(route.verb, route.path, _endpoint(host, route))
+        app.router.add_route(route.verb, route.path, endpoint(route))
         verbs_of[route.path].add(route.verb)
     for path, taken in verbs_of.items():
         for verb in VERBS:
             if verb not in taken:
-                app.router.add_route(
-                    verb, path, _endpoint(host, Route(verb, path, _no_such_verb, early=True))
-                )
+                app.router.add_route(verb, path, endpoint(Route(verb, path, _no_such_verb, early=True)))
     anything = "/{anything:.*}"
-    for verb, handler in (("OPTIONS", _options), ("*", _no_such_path)):
-        app.router.add_route(verb, anything, _endpoint(host, Route(verb, anything, handler, True, True)))
+    for verb, handler, guest in (("OPTIONS", _options, True), ("*", _no_such_path, False)):
+        app.router.add_route(verb, anything, endpoint(Route(verb, anything, handler, guest, early=True)))
 
     async def add_allowed_origins(request: web.Request, response: web.StreamResponse) -> None:
         if "Origin" in request.headers:
@@ -71,15 +74,17 @@ def make_app(host: Host) -> web.Application:
     return app
 
 
-def _endpoint(host: Host, route: Route) -> Endpoint:
+def _endpoint(host: Host, crowd: Crowd, route: Route) -> Endpoint:
     async def answer(raw: web.Request) -> web.StreamResponse:
+        conversation = conversations.of(raw)
         try:
-            request = Request(raw, trusted=auth.is_trusted(raw))
-            if not (request.trusted or route.guest):
-                raise Forbidden()
-            if not (route.early or route.verb == "GET"):
-                await host.ready.wait()
-            return await route.handler(host, request)
+            with conversations.answering(conversation):
+                request = Request(raw, await auth.identify(host, crowd, raw, conversation))
+                if not (request.trusted or route.guest):
+                    raise Forbidden()
+                if not (route.early or route.verb == "GET"):
+                    await host.ready.wait()
+                return await route.handler(host, request)
         except WardianError as failure:
             return replies.error(failure)
         except (web.HTTPException, ConnectionError):

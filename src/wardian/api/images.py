@@ -35,11 +35,13 @@ async def list_images(host: Host, request: Request) -> web.Response:
 async def _image(host: Host, request: Request) -> Image:
     """The image of the path; absent and forbidden look the same to guests."""
     text = request.path["fingerprint"]
-    image = await images.find(host, text)
-    if image is not None and (request.trusted or image.public):
+    image = await images.find(host, text, public_only=not request.trusted)
+    if image is not None:
         return image
-    if image is not None and image_secrets.opens(host, image, request.query.get("secret", "")):
-        return image
+    if secret := request.query.get("secret"):
+        image = await host.records.images.get(text)
+        if image is not None and image_secrets.opens(host, image, secret):
+            return image
     raise NotFound(f'image "{text}" not found')
 
 

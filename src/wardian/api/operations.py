@@ -9,7 +9,8 @@ from wardian.api import replies
 from wardian.api.routes import Request, Route
 from wardian.api.sockets import WebSocket
 from wardian.core.host import Host
-from wardian.errors import InvalidInput, WardianError
+from wardian.core.operations import Operation
+from wardian.errors import Forbidden, InvalidInput, WardianError
 
 
 async def list_operations(host: Host, request: Request) -> web.Response:
@@ -45,6 +46,19 @@ async def cancel(host: Host, request: Request) -> web.Response:
 
 async def connect(host: Host, request: Request) -> web.StreamResponse:
     """Attach a websocket to the stream whose secret the caller has."""
+    try:
+        operation, secret = _stream(host, request)
+    except WardianError:
+        if request.trusted:
+            raise
+        raise Forbidden() from None  # guests do not learn which operations there are
+    socket = await WebSocket.accept(request.raw)
+    await operation.connect(secret, socket)
+    await socket.close()
+    return socket.response
+
+
+def _stream(host: Host, request: Request) -> tuple[Operation, str]:
     operation = host.operations.get(request.path["id"])
     secret = request.query.get("secret", "")
     if not secret:
@@ -54,10 +68,7 @@ async def connect(host: Host, request: Request) -> web.StreamResponse:
     if operation.status != "Running":
         raise WardianError("Only running operations can be connected")
     operation.check_secret(secret)
-    socket = await WebSocket.accept(request.raw)
-    await operation.connect(secret, socket)
-    await socket.close()
-    return socket.response
+    return operation, secret
 
 
 ROUTES = [

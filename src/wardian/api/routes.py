@@ -4,6 +4,7 @@ A handler is `async def name(host, request) -> response`; it decodes, calls one 
 and encodes. Every route is for trusted callers only unless it says `guest=True`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from wardian.api import bodies, replies
+from wardian.api.auth import Caller
 from wardian.core.host import Host
 from wardian.errors import InvalidInput, StaleRevision
 
@@ -18,14 +20,19 @@ T = TypeVar("T")
 
 BODY_BYTES = 1024 * 1024
 """A JSON body may be this large at most."""
+GUEST_BODY_BYTES = 64 * 1024
+"""And that of a caller who is not trusted."""
+BODY_S = 60.0
+"""How long a JSON body may take to arrive."""
 
 
 class Request:
     """A request: its path, query and body, decoded when asked for."""
 
-    def __init__(self, raw: web.Request, *, trusted: bool) -> None:
+    def __init__(self, raw: web.Request, caller: Caller) -> None:
         self.raw = raw
-        self.trusted = trusted
+        self.caller = caller
+        self.trusted = caller.trusted
         self.path = raw.match_info
         self.query = raw.query
 
@@ -45,13 +52,17 @@ class Request:
         return bodies.decode(await self.body(), kind)
 
     async def body(self) -> bytes:
-        """The raw body; InvalidInput if it is larger than BODY_BYTES."""
+        """The raw body; InvalidInput if it is larger than it may be, or takes too long."""
+        most = BODY_BYTES if self.trusted else GUEST_BODY_BYTES
         content = bytearray()
         try:
-            while chunk := await self.raw.content.readany():
-                content += chunk
-                if len(content) > BODY_BYTES:
-                    raise InvalidInput(f"the body is larger than {BODY_BYTES} bytes")
+            async with asyncio.timeout(BODY_S):
+                while chunk := await self.raw.content.readany():
+                    content += chunk
+                    if len(content) > most:
+                        raise InvalidInput(f"the body is larger than {most} bytes")
+        except TimeoutError as error:
+            raise InvalidInput(f"the body did not arrive within {BODY_S:g} s") from error
         except web.RequestPayloadError as error:
             raise InvalidInput(f"the body cannot be read: {error}") from error
         return bytes(content)

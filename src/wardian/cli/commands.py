@@ -90,7 +90,7 @@ Example:
     Command(
         "config",
         "config:run",
-        """Usage: lxc config get|set|unset|show|edit [<remote>:][<container>] ...
+        """Usage: lxc config get|set|unset|show|edit|trust [<remote>:][<container>] ...
 
 Manage the configuration of containers and of the server.
 
@@ -110,14 +110,30 @@ lxc config show [<remote>:][<container>] [--expanded]
 lxc config edit [<remote>:][<container>]
     Edit everything as YAML, in an editor or from standard input.
 
+lxc config trust list|list-tokens [<remote>:]
+lxc config trust show|remove [<remote>:] <fingerprint>
+lxc config trust add [<remote>:] <file.crt> [--name NAME]
+    Say who may use the server over the network.
+lxc config trust add [<remote>:] --name NAME [--expiry 24h]
+    Print a join token: with it, one client can be trusted without a password.
+lxc config trust revoke-token [<remote>:] <name>
+
 Examples:
+    lxc config set core.https_address [::]:8443
+    lxc config set core.trust_password -
+    lxc config trust add --name laptop
     lxc config set c1 limits.cpu 2
     lxc config show --expanded c1
     lxc config edit c1 < update.yaml
     lxc config set images.remote_cache_expiry 5
 """,
-        (Flag("expanded", "bool", "Whether to show the expanded configuration"),),
-        subcommands="get set unset show edit",
+        (
+            Flag("expanded", "bool", "Whether to show the expanded configuration"),
+            Flag("name", "str", "Name of a trusted certificate, or of the client that a join token is for"),
+            Flag("expiry", "str", "How long a join token can be used, as in 30m, 24h or 7d"),
+            FORMAT,
+        ),
+        subcommands="get set unset show edit trust",
         completes="container",
     ),
     _action(
@@ -361,15 +377,41 @@ Example:
     ),
     Command(
         "remote",
-        "other:remote",
-        """Usage: lxc remote list|get-default
+        "remote:run",
+        """Usage: lxc remote add|list|remove|rename|set-url|set-default|get-default ...
 
-List the remote servers.
+Manage the list of remote servers.
 
-Example:
-    lxc remote list
+lxc remote add <remote> <address|URL> [--accept-certificate] [--password PASSWORD] [--public]
+               [--protocol lxd|simplestreams]
+    Add a server. The fingerprint of its certificate is shown, to be compared with the one that
+    `lxc info` shows there, and kept. It then asks for the trust password, to trust this client.
+
+lxc remote add <remote> <token>
+lxc remote add <remote> [<address>] --token TOKEN
+    Add a server by a join token (`lxc config trust add --name NAME` prints one there).
+
+lxc remote list
+lxc remote remove <remote>
+lxc remote rename <old> <new>
+lxc remote set-url <remote> <URL>
+lxc remote set-default <remote>
+lxc remote get-default
+
+Examples:
+    lxc remote add host2 10.0.0.2
+    lxc launch debian:bookworm host2:c1
+    lxc list host2:
 """,
-        subcommands="list get-default",
+        (
+            Flag("accept-certificate", "bool", "Accept certificate"),
+            Flag("password", "str", "Remote admin password"),
+            Flag("token", "str", "Join token"),
+            Flag("public", "bool", "Public image server"),
+            Flag("protocol", "str", "Server protocol (lxd or simplestreams)", "lxd"),
+            FORMAT,
+        ),
+        subcommands="add list remove rename set-url set-default get-default",
     ),
     _action("restart", "Restart containers.", "", (TIMEOUT, FORCE)),
     _action("start", "Start containers.", "A paused container goes on."),

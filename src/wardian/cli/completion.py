@@ -56,7 +56,7 @@ def words(session: Session, typed: list[str]) -> list[str]:
         return _starting(sorted(command.subcommands), current)
     if command.completes == "image" and ":" in current:
         return _starting(_offered(session, current.partition(":")[0]), current)
-    return _starting(_objects(session, command.completes), current)
+    return _starting(_objects(session, command.completes, current), current)
 
 
 def _offered(session: Session, name: str) -> list[str]:
@@ -67,7 +67,7 @@ def _offered(session: Session, name: str) -> list[str]:
 
         return [f"{name}:{suite}" for suite in bootstrap.SUITES]
     if remote.protocol != "simplestreams":
-        return [f"{name}:{found}" for found in _objects(session, "image") if ":" not in found]
+        return [found for found in _objects(session, "image", f"{name}:") if not found.endswith(":")]
     from wardian.client import simplestreams
 
     return sorted(f"{name}:{alias}" for alias in simplestreams.catalogue(remote, offline=True).names)
@@ -77,11 +77,14 @@ def _starting(found: list[str], start: str) -> list[str]:
     return [word for word in found if word.startswith(start)]
 
 
-def _objects(session: Session, kind: str) -> list[str]:
+def _objects(session: Session, kind: str, current: str) -> list[str]:
+    """What there is of a kind: on the remote that the word begins with, else on the default one."""
     if not kind:
         return []
-    prefix = SOURCES[kind]
-    found = [url.removeprefix(f"{prefix}/") for url in session.daemon.get(prefix)]
+    source, named = SOURCES[kind], current.partition(":")[0]
+    at = f"{named}:" if ":" in current and named in session.config.remotes else ""
+    daemon = session.at(session.config.remote(named if at else session.config.default))
+    found = [at + url.removeprefix(f"{source}/") for url in daemon.get(source)]
     if kind == "image":
         found += [f"{name}:" for name in session.config.remotes]
     return sorted(found)

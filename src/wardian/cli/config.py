@@ -18,6 +18,10 @@ WRITABLE = ("profiles", "config", "devices", "ephemeral")
 
 def run(session: Session, values: Values, words: list[str]) -> int:
     """Dispatch on the subcommand."""
+    if words[:1] == ["trust"]:
+        from wardian.cli import trust
+
+        return trust.run(session, values, words[1:])
     subcommands = {"get": get, "set": set_, "unset": unset, "show": show, "edit": edit}
     if not words or words[0] not in subcommands:
         raise UsageError

@@ -24,13 +24,14 @@ def init(session: Session, values: Values, words: list[str]) -> int:
 
 def launch(session: Session, values: Values, words: list[str]) -> int:
     """Create and start a container."""
-    name = _create(session, values, words)
+    daemon, name = _create(session, values, words)
     print(f"Starting {name}")
-    _change(session, name, {"action": "start", "timeout": -1})
+    where = words[1].partition(":")[0] + ":" if len(words) > 1 and ":" in words[1] else ""
+    _change(session, daemon, name, {"action": "start", "timeout": -1}, f"{where}{name}")
     return 0
 
 
-def _create(session: Session, values: Values, words: list[str]) -> str:
+def _create(session: Session, values: Values, words: list[str]) -> tuple[Connection, str]:
     need(words, 1, 2)
     daemon, name = session.server(words[1] if len(words) > 1 else f"{session.config.default}:")
     request: dict[str, Any] = {"source": _source(session, daemon, words[0])}
@@ -42,11 +43,11 @@ def _create(session: Session, values: Values, words: list[str]) -> str:
         request["profiles"] = [p for p in values.profile if p]
     request["config"] = dict(_pair(text) for text in values.config)
     print(f"Creating {name}" if name else "Creating the container")
-    operation = session.run("POST", "/1.0/containers", request)
+    operation = session.run(daemon, "POST", "/1.0/containers", request)
     made: str = operation["resources"]["containers"][0].rsplit("/", 1)[1]
     if not name:
         print(f"Container name is: {made}")
-    return made
+    return daemon, made
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -99,41 +100,42 @@ def _local_source(daemon: Connection, name: str) -> dict[str, str]:
     return {"type": "image", "fingerprint": target}
 
 
-def _change(session: Session, name: str, change: dict[str, Any]) -> None:
+def _change(session: Session, daemon: Connection, name: str, change: dict[str, Any], shown: str) -> None:
     try:
-        session.run("PUT", container_url(name, "state"), change, quiet=True)
+        session.run(daemon, "PUT", container_url(name, "state"), change, quiet=True)
     except ApiError as error:
         if error.code:
             raise
-        raise ApiError(f"{error}\n{LOG_HINT.format(name)}") from None
+        raise ApiError(f"{error}\n{LOG_HINT.format(shown)}") from None
 
 
 def _targets(session: Session, words: list[str]) -> list[str]:
     need(words, 1)
-    names = []
     for word in words:
-        _, name = session.server(word)
+        _, name = session.config.split(word)
         if not name:
             raise ApiError(f'Must supply container name for: "{word}"')
-        names.append(name)
-    return names
+    return words
 
 
 def start(session: Session, values: Values, words: list[str]) -> int:
     """Start containers; a frozen one goes on."""
 
-    def one(name: str) -> None:
+    def one(word: str) -> None:
         own = Session(session.config)
-        frozen = own.daemon.get(container_url(name))["status"] == "Frozen"
-        _change(own, name, {"action": "unfreeze" if frozen else "start", "timeout": -1})
+        daemon, name = own.server(word)
+        frozen = daemon.get(container_url(name))["status"] == "Frozen"
+        _change(own, daemon, name, {"action": "unfreeze" if frozen else "start", "timeout": -1}, word)
 
     in_parallel(_targets(session, words), one, "start")
     return 0
 
 
 def _act(session: Session, words: list[str], action: str, verb: str, **more: Any) -> int:
-    def one(name: str) -> None:
-        _change(Session(session.config), name, {"action": action, **more})
+    def one(word: str) -> None:
+        own = Session(session.config)
+        daemon, name = own.server(word)
+        _change(own, daemon, name, {"action": action, **more}, word)
 
     in_parallel(_targets(session, words), one, verb)
     return 0
@@ -163,16 +165,17 @@ def delete(session: Session, values: Values, words: list[str]) -> int:
             if sys.stdin.readline().strip().lower() != "yes":
                 raise ApiError("User aborted delete operation.")
 
-    def one(name: str) -> None:
+    def one(word: str) -> None:
         own = Session(session.config)
-        found = own.daemon.get(container_url(name))
+        daemon, name = own.server(word)
+        found = daemon.get(container_url(name))
         if found["status"] != "Stopped":
             if not values.force:
                 raise ApiError("The container is currently running, stop it first or pass --force.")
-            _change(own, name, {"action": "stop", "timeout": -1, "force": True})
+            _change(own, daemon, name, {"action": "stop", "timeout": -1, "force": True}, word)
             if found["ephemeral"]:
                 return
-        own.run("DELETE", container_url(name), quiet=True)
+        own.run(daemon, "DELETE", container_url(name), quiet=True)
 
     in_parallel(names, one, "delete")
     return 0

@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from wardian.client.connection import Place
+
 READ = 128 * 1024
 MODES = ("auto", "interactive", "non-interactive")
 FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -46,7 +48,7 @@ def run(session: Session, values: Values, words: list[str]) -> int:
     if values.cwd:
         request["cwd"] = values.cwd
     operation = daemon.request("POST", container_url(name, "exec"), request)[0]["metadata"]
-    streams = _connect(daemon.path, operation)
+    streams = _connect(daemon.place, operation)
     (_interact if interactive else _pipe)(streams)
     finished = daemon.get(f"/1.0/operations/{operation['id']}/wait")
     if finished["status_code"] != 200:
@@ -66,11 +68,11 @@ def _terminal_size() -> tuple[int, int]:
         return 80, 24
 
 
-def _connect(path: str, operation: dict[str, Any]) -> dict[str, WebSocket]:
+def _connect(place: Place, operation: dict[str, Any]) -> dict[str, WebSocket]:
     url = f"/1.0/operations/{operation['id']}/websocket?secret="
     # Control first: the command starts when the others are connected, and may be over at once.
     fds = sorted(operation["metadata"]["fds"].items(), key=lambda item: item[0] != "control")
-    return {name: open_websocket(path, url + secret) for name, secret in fds}
+    return {name: open_websocket(place, url + secret) for name, secret in fds}
 
 
 def _send_signals(control: WebSocket) -> None:
@@ -98,12 +100,17 @@ def _pipe(streams: dict[str, WebSocket]) -> None:
     reads_stdin = True
     while outputs:
         waiting: list[Any] = [*outputs, *([sys.stdin.fileno()] if reads_stdin else [])]
-        ready, _, _ = select.select(waiting, [], [])
-        for source in ready:
+        for source in _ready(waiting):
             if source == sys.stdin.fileno() and not isinstance(source, WebSocket):
                 reads_stdin = _copy_in(source, stdin)
             elif not _copy_out(source, outputs[source]):
                 del outputs[source]
+
+
+def _ready(waiting: list[Any]) -> list[Any]:
+    """Which of these can be read at once; waits until one can."""
+    buffered = [source for source in waiting if isinstance(source, WebSocket) and source.buffered]
+    return buffered or select.select(waiting, [], [])[0]
 
 
 def _copy_in(fd: int, target: WebSocket) -> bool:
@@ -151,7 +158,7 @@ def _interact(streams: dict[str, WebSocket]) -> None:
         reads_stdin = True
         while True:
             waiting: list[Any] = [terminal, *([fd] if reads_stdin else [])]
-            ready, _, _ = select.select(waiting, [], [])
+            ready = _ready(waiting)
             if terminal in ready and not _copy_out(terminal, sys.stdout.fileno()):
                 return
             if fd in ready:

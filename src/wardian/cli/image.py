@@ -87,7 +87,7 @@ def _delete(session: Session, values: Values, words: list[str]) -> None:
     need(words, 1)
     for word in words:
         daemon, name = session.server(word)
-        session.run("DELETE", _url(daemon, name), quiet=True)
+        session.run(daemon, "DELETE", _url(daemon, name), quiet=True)
 
 
 def _info(session: Session, values: Values, words: list[str]) -> None:

@@ -33,7 +33,7 @@ def run(session: Session, values: Values, words: list[str]) -> int:
         sys.stdout.write(output.yaml({key: server[key] for key in SERVER_ORDER if key in server}))
         return 0
     container = daemon.get(container_url(name) + "?recursion=1")
-    sys.stdout.write("".join(f"{line}\n" for line in lines(container)))
+    sys.stdout.write("".join(f"{line}\n" for line in lines(container, daemon.place.url)))
     if values.show_log:
         log = daemon.send("GET", container_url(name, "logs", "lxc.log"))
         text = log.read().decode(errors="replace") if log.status == 200 else ""
@@ -41,13 +41,13 @@ def run(session: Session, values: Values, words: list[str]) -> int:
     return 0
 
 
-def lines(container: dict[str, Any]) -> list[str]:
+def lines(container: dict[str, Any], url: str) -> list[str]:
     """The description of a container, in the order of spec/cli.md section 7.10."""
     state = container["state"]
     created = output.time(container["created_at"])
     found = [
         f"Name: {container['name']}",
-        "Remote: unix://",
+        f"Remote: {url}",
         f"Architecture: {container['architecture']}",
         *([f"Created: {created}"] if created else []),
         f"Status: {container['status']}",

@@ -18,7 +18,7 @@ def monitor(session: Session, values: Values, words: list[str]) -> int:
     need(words, 0, 1)
     daemon, _ = session.server(words[0] if words else f"{session.config.default}:")
     query = f"?type={','.join(values.type)}" if values.type else ""
-    events = open_websocket(daemon.path, f"/1.0/events{query}")
+    events = open_websocket(daemon.place, f"/1.0/events{query}")
     try:
         while not events.closed:
             for kind, payload in events.receive():
@@ -28,27 +28,6 @@ def monitor(session: Session, values: Values, words: list[str]) -> int:
                     sys.stdout.flush()
     except KeyboardInterrupt:
         events.close()
-    return 0
-
-
-def remote(session: Session, values: Values, words: list[str]) -> int:
-    """List the remotes, or print the default one."""
-    if words == ["get-default"]:
-        print(session.config.default)
-        return 0
-    if words != ["list"]:
-        raise UsageError
-    rows = [
-        [
-            f"{r.name} (default)" if r.name == session.config.default else r.name,
-            r.url,
-            r.protocol,
-            "YES" if r.public else "NO",
-            "YES" if r.static else "NO",
-        ]
-        for r in sorted(session.config.remotes.values(), key=lambda r: r.name)
-    ]
-    sys.stdout.write(output.table(("NAME", "URL", "PROTOCOL", "PUBLIC", "STATIC"), rows))
     return 0
 
 

@@ -6,7 +6,7 @@ import json
 import sys
 
 from wardian.client import config
-from wardian.client.connection import ApiError, Connection, quote
+from wardian.client.connection import ApiError, Connection, UnixPlace, quote
 from wardian.client.websocket import TEXT, open_websocket
 
 TYPE_CHECKING = False
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wardian.client.config import Remote
+    from wardian.client.connection import Place
 
 FINAL = 200
 FORCE_AFTER = 3
@@ -31,43 +32,39 @@ class Session:
 
     def __init__(self, configuration: config.Config) -> None:
         self.config = configuration
-        self._connection: Connection | None = None
-
-    @property
-    def daemon(self) -> Connection:
-        """The local daemon."""
-        if self._connection is None:
-            self._connection = Connection()
-        return self._connection
+        self._connections: dict[str, Connection] = {}
 
     def server(self, text: str) -> tuple[Connection, str]:
         """(daemon, object) of `[remote:]object`; ApiError if the remote has no containers."""
         remote, name = self.config.split(text)
+        if remote.public:
+            raise ApiError("The remote isn't a private LXD server")
         return self.at(remote), name
 
     def at(self, remote: Remote) -> Connection:
-        """The daemon of a remote."""
+        """The daemon of a remote; a public one sees us as a guest."""
         if remote.protocol != "lxd":
             raise ApiError("The remote isn't a private LXD server")
-        if not remote.url.startswith("unix:"):
-            raise ApiError(
-                f'remote "{remote.name}" is on the network, which is not available in this version'
-            )
-        return self.daemon
+        if remote.name not in self._connections:
+            self._connections[remote.name] = Connection(place(remote))
+        return self._connections[remote.name]
 
-    def run(self, verb: str, path: str, content: Any = None, *, quiet: bool = False) -> dict[str, Any]:
+    def run(
+        self, daemon: Connection, verb: str, path: str, content: Any = None, *, quiet: bool = False
+    ) -> dict[str, Any]:
         """Send a request that starts an operation and wait for its end; the operation's object.
 
         ApiError with the operation's own message if it fails. On a terminal, progress is shown.
         """
         watches = sys.stdout.isatty() and not quiet
-        events = open_websocket(self.daemon.path, "/1.0/events?type=operation") if watches else None
+        events = open_websocket(daemon.place, "/1.0/events?type=operation") if watches else None
         try:
-            started = self.daemon.request(verb, path, content)[0]
+            started = daemon.request(verb, path, content)[0]
             if started["type"] != "async":
                 return started
             operation = started["metadata"]
-            finished = self._wait(operation, self._progress(events, operation["id"]) if events else None)
+            progress = self._progress(events, operation["id"]) if events else None
+            finished = self._wait(daemon.place, operation, progress)
         finally:
             if events is not None:
                 events.close()
@@ -75,24 +72,26 @@ class Session:
             raise ApiError(finished["err"] or finished["status"])
         return finished
 
-    def _wait(self, operation: dict[str, Any], progress: Callable[[], None] | None) -> dict[str, Any]:
+    def _wait(
+        self, place: Place, operation: dict[str, Any], progress: Callable[[], None] | None
+    ) -> dict[str, Any]:
         path = f"/1.0/operations/{operation['id']}"
         interrupts = 0
         while True:
             try:
                 if progress is not None:
                     progress()
-                found: dict[str, Any] = Connection(self.daemon.path).get(f"{path}/wait")
+                found: dict[str, Any] = Connection(place).get(f"{path}/wait")
                 return found
             except KeyboardInterrupt:
                 interrupts += 1
-                self._cancel(path, interrupts)
+                self._cancel(place, path, interrupts)
 
-    def _cancel(self, path: str, interrupts: int) -> None:
+    def _cancel(self, place: Place, path: str, interrupts: int) -> None:
         if interrupts >= FORCE_AFTER:
             raise ApiError("User signaled us three times, exiting. The remote operation will keep running.")
         try:
-            Connection(self.daemon.path).request("DELETE", path)
+            Connection(place).request("DELETE", path)
         except ApiError as error:
             sys.stderr.write(f"{error} (interrupt two more times to force)\n")
 
@@ -118,6 +117,31 @@ class Session:
                     sys.stdout.flush()
 
         return follow
+
+
+def place(remote: Remote) -> Place:
+    """Where the daemon of a remote is; our certificate is made if it needs one and there is none."""
+    if remote.url.startswith("unix:"):
+        return UnixPlace(remote.url.removeprefix("unix:").removeprefix("//"), remote.url)
+    import ssl
+
+    from wardian.client.tls import HttpsPlace
+
+    kept = config.pinned(remote.name)
+    return HttpsPlace(
+        remote.name,
+        remote.url,
+        pinned=ssl.PEM_cert_to_DER_cert(kept) if kept else None,
+        identity=None if remote.public else identity(),
+    )
+
+
+def identity() -> tuple[str, str]:
+    """The files of our certificate and key, made on first need."""
+    if not config.has_identity():
+        sys.stderr.write("Generating a client certificate. This may take a minute...\n")
+        config.make_identity()
+    return config.identity()
 
 
 def _progress_text(operation: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The client's files: `config.yml` with remotes and aliases (spec/cli.md section 3)."""
+"""The client's files: `config.yml` with remotes and aliases, certificates (spec/cli.md section 3)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from wardian.client.connection import ApiError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
+
+LONGEST_NAME = 128
 
 
 class Remote:
@@ -27,6 +30,7 @@ DEFAULTS = (
         "ubuntu-daily", "https://cloud-images.ubuntu.com/daily", "simplestreams", public=True, static=True
     ),
 )
+STATIC = {remote.name: remote for remote in DEFAULTS if remote.static}
 
 
 class Config:
@@ -35,9 +39,11 @@ class Config:
     def __init__(self, content: dict[str, Any]) -> None:
         self.default = str(content.get("default-remote") or "local")
         self.aliases = {str(k): str(v) for k, v in (content.get("aliases") or {}).items()}
-        self.remotes = {remote.name: remote for remote in DEFAULTS}
-        for name, entry in (content.get("remotes") or {}).items():
-            if name not in self.remotes or not self.remotes[name].static:
+        listed = content.get("remotes")
+        self.remotes = {r.name: r for r in (DEFAULTS if listed is None else STATIC.values())}
+        for key, entry in (listed or {}).items():
+            name = str(key)
+            if name not in STATIC:
                 self.remotes[name] = Remote(
                     name,
                     str(entry.get("addr", "")),
@@ -62,14 +68,19 @@ class Config:
 
 def folder() -> str:
     """Where the client keeps its files."""
-    return os.environ.get("LXD_CONF") or os.path.join(os.path.expanduser("~"), ".config", "lxc")
+    chosen = os.environ.get("LXD_CONF") or os.path.join(os.path.expanduser("~"), ".config", "lxc")
+    return os.path.expandvars(chosen)
 
 
 def load(*, ignore_file: bool = False) -> Config:
     """The configuration; ApiError if the file is broken."""
+    return Config({} if ignore_file else _read())
+
+
+def _read() -> dict[str, Any]:
     path = os.path.join(folder(), "config.yml")
-    if ignore_file or not os.path.exists(path):
-        return Config({})
+    if not os.path.exists(path):
+        return {}
     import yaml
 
     try:
@@ -79,4 +90,129 @@ def load(*, ignore_file: bool = False) -> Config:
         raise ApiError(f'cannot read "{path}": {error}') from None
     if not isinstance(content, dict):
         raise ApiError(f'"{path}" is not a map')
-    return Config(content)
+    for part in ("remotes", "aliases"):
+        if not isinstance(content.get(part, {}), dict | None):
+            raise ApiError(f'"{path}": "{part}" is not a map')
+    if not all(isinstance(entry, dict) for entry in (content.get("remotes") or {}).values()):
+        raise ApiError(f'"{path}": each of "remotes" is a map')
+    return content
+
+
+def change(function: Callable[[Config], None]) -> None:
+    """Let the function change the remotes and the default one, and save that; one process at a time.
+
+    What else the file says stays. ApiError if the file cannot be read or written.
+    """
+    import fcntl
+
+    os.makedirs(folder(), mode=0o750, exist_ok=True)
+    fd = os.open(folder(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        content = _read()
+        changed = Config(content)
+        function(changed)
+        listed = {r.name: _entry(r) for r in changed.remotes.values() if not r.static}
+        _write({**content, "default-remote": changed.default, "remotes": listed})
+    except OSError as error:
+        raise ApiError(f'cannot write to "{folder()}": {error.strerror}') from None
+    finally:
+        os.close(fd)
+
+
+def _entry(remote: Remote) -> dict[str, Any]:
+    entry: dict[str, Any] = {"addr": remote.url, "public": remote.public}
+    if remote.protocol != "lxd":
+        entry["protocol"] = remote.protocol
+    if not remote.public:
+        entry["auth_type"] = "tls"
+    return entry
+
+
+def _write(content: dict[str, Any]) -> None:
+    import yaml
+
+    replace_file(
+        os.path.join(folder(), "config.yml"), yaml.safe_dump(content, sort_keys=True, allow_unicode=True)
+    )
+
+
+def replace_file(path: str, text: str) -> None:
+    """Write the file, so that it is there whole, as before or as after."""
+    fresh = f"{path}.{os.getpid()}"
+    with open(fresh, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(fresh, path)
+
+
+# --- certificates ------------------------------------------------------------------------------
+
+
+def check_name(name: str) -> None:
+    """ApiError unless a remote can have this name: it is also that of a file, and ends at a colon."""
+    if (
+        not name
+        or len(name) > LONGEST_NAME
+        or name[0] in ".-"
+        or set(name) & set("/:")
+        or not name.isprintable()
+    ):
+        raise ApiError(f'"{name[:LONGEST_NAME]}" cannot be the name of a remote')
+
+
+def pin_path(name: str) -> str:
+    """The file of the certificate that the remote must show."""
+    check_name(name)
+    return os.path.join(folder(), "servercerts", f"{name}.crt")
+
+
+def pinned(name: str) -> str | None:
+    """The certificate (PEM) that the remote must show; None if none is kept."""
+    try:
+        with open(pin_path(name)) as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ApiError(f'cannot read "{pin_path(name)}": {error.strerror}') from None
+
+
+def pin(name: str, pem: str | None) -> None:
+    """Keep (None: forget) the certificate that the remote must show."""
+    path = pin_path(name)
+    if pem is None:
+        if os.path.exists(path):
+            os.unlink(path)
+        return
+    os.makedirs(os.path.dirname(path), mode=0o750, exist_ok=True)
+    replace_file(path, pem)
+
+
+def identity() -> tuple[str, str]:
+    """The files of our own certificate and its key; they need not exist."""
+    return os.path.join(folder(), "client.crt"), os.path.join(folder(), "client.key")
+
+
+def has_identity() -> bool:
+    """Whether both exist."""
+    return all(os.path.exists(path) for path in identity())
+
+
+def make_identity() -> None:
+    """Make our certificate; ApiError if a half of it exists or it cannot be written."""
+    import getpass
+    from pathlib import Path
+
+    from wardian.linux import keypair
+
+    certificate, key = (Path(path) for path in identity())
+    if certificate.exists():
+        raise ApiError(f'"{key}" is missing; put it back, or remove "{certificate}" to have a new pair made')
+    try:
+        os.makedirs(folder(), mode=0o750, exist_ok=True)
+        subject = keypair.Subject(f"{getpass.getuser()}@{os.uname().nodename}", server=False)
+        keypair.create(certificate, key, subject)
+    except OSError as error:
+        raise ApiError(f'cannot write "{certificate}": {error.strerror}') from None

@@ -1,4 +1,4 @@
-"""HTTP/1.1 over the daemon's Unix socket, for a client that starts in milliseconds.
+"""HTTP/1.1 with one daemon, over its Unix socket or TLS (client/tls.py); it loads in milliseconds.
 
 The standard library's client costs more to import than a whole `lxc list`; this one does what one
 daemon needs: a request at a time, replies with a length or in chunks, bounded headers.
@@ -8,12 +8,28 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any
+    from typing import Any, Protocol
+
+    class Place(Protocol):
+        """Where a daemon is, and how to get there."""
+
+        url: str
+        """As the user knows it."""
+        host: str
+        """For the Host header."""
+
+        def dial(self) -> socket.socket:
+            """A connection; ApiError with the advice that fits the failure."""
+
+        def explain(self, error: ApiError) -> ApiError:
+            """What the daemon said, with what the user can do about it."""
+
 
 HEADER_BYTES = 64 * 1024
 CHUNK = 256 * 1024
@@ -33,15 +49,28 @@ def socket_path() -> str:
     return os.path.join(os.environ.get("LXD_DIR") or DEFAULT_DIR, "unix.socket")
 
 
-def connect(path: str) -> socket.socket:
-    """A connection to the daemon; ApiError with the advice that fits the failure."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.connect(path)
-    except OSError as error:
-        sock.close()
-        raise ApiError(_advice(path, error)) from None
-    return sock
+class UnixPlace:
+    """A daemon of this host."""
+
+    host = "lxd"
+
+    def __init__(self, path: str = "", url: str = "unix://") -> None:
+        self.path = path or socket_path()
+        self.url = url
+
+    def dial(self) -> socket.socket:
+        """See Place."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.connect(self.path)
+        except OSError as error:
+            sock.close()
+            raise ApiError(_advice(self.path, error)) from None
+        return sock
+
+    def explain(self, error: ApiError) -> ApiError:
+        """See Place: the words of the daemon are enough."""
+        return error
 
 
 def _advice(path: str, error: OSError) -> str:
@@ -112,6 +141,8 @@ class Stream:
             data = self._sock.recv(CHUNK)
         except ConnectionResetError:
             data = b""
+        except OSError as error:  # the network went away, or TLS broke
+            raise ApiError(f"the connection to the daemon broke: {error.strerror or error}") from None
         if not data:
             raise ApiError("the daemon closed the connection; is it still running?")
         self._buffer += data
@@ -130,10 +161,10 @@ def read_head(stream: Stream) -> tuple[int, dict[str, str]]:
 
 
 class Connection:
-    """The REST API of one daemon over its Unix socket; made on first use, kept for further requests."""
+    """The REST API of one daemon; connected on first use, kept for further requests."""
 
-    def __init__(self, path: str = "") -> None:
-        self.path = path or socket_path()
+    def __init__(self, place: Place | None = None) -> None:
+        self.place: Place = place or UnixPlace()
         self._sock: socket.socket | None = None
         self._stream: Stream | None = None
 
@@ -145,11 +176,13 @@ class Connection:
         headers: dict[str, str] | None = None,
     ) -> Response:
         """Send a request; a body in pieces needs its Content-Length in the headers."""
+        if self._is_stale():
+            self.close()
         if self._sock is None:
-            self._sock = connect(self.path)
+            self._sock = self.place.dial()
             self._stream = Stream(self._sock)
         assert self._stream is not None
-        fields = {"Host": "lxd", **(headers or {})}
+        fields = {"Host": self.place.host, **(headers or {})}
         if isinstance(body, bytes):
             fields["Content-Length"] = str(len(body))
         head = f"{verb} {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fields.items()) + "\r\n"
@@ -160,8 +193,8 @@ class Connection:
                 self._sock.sendall(head.encode())
                 for piece in body:
                     self._sock.sendall(piece)
-        except BrokenPipeError:
-            pass  # the daemon has answered before reading everything: its answer says why
+        except OSError:
+            pass  # the daemon has answered before reading everything: its answer, or reading it, says why
         status, found = read_head(self._stream)
         return Response(status, found, self._stream)
 
@@ -171,11 +204,22 @@ class Connection:
         """(envelope, headers) of a JSON request; ApiError if the daemon says no."""
         body = b"" if content is None else json.dumps(content).encode()
         response = self.send(verb, path, body, headers)
-        return envelope(response), response.headers
+        try:
+            return envelope(response), response.headers
+        except ApiError as error:
+            raise self.place.explain(error) from None
 
     def get(self, path: str) -> Any:
         """The metadata of a GET."""
         return self.request("GET", path)[0]["metadata"]
+
+    def _is_stale(self) -> bool:
+        """Whether the daemon hung up meanwhile, or part of the last answer was not read."""
+        if self._sock is None or self._stream is None:
+            return False
+        waiting = select.poll()
+        waiting.register(self._sock, select.POLLIN)
+        return bool(self._stream.take_rest() or waiting.poll(0))
 
     def close(self) -> None:
         """Hang up."""

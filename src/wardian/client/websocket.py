@@ -6,11 +6,13 @@ import base64
 import os
 import struct
 
-from wardian.client.connection import ApiError, Stream, connect, read_head
+from wardian.client.connection import ApiError, Response, Stream, envelope, read_head
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+
+    from wardian.client.connection import Place
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 FRAME_BYTES = 32 * 1024 * 1024
@@ -100,13 +102,19 @@ class WebSocket:
         """For select: readable when `receive` will return at once."""
         return self._sock.fileno()
 
+    @property
+    def buffered(self) -> bool:
+        """Whether `receive` returns at once although select does not say so: TLS has read ahead."""
+        pending = getattr(self._sock, "pending", None)
+        return bool(self.pending) or (pending is not None and pending() > 0)
+
     def receive(self) -> list[tuple[int, bytes]]:
         """What is there (waits for at least some bytes); pings are answered, a close ends it."""
         found, self.pending = self.pending, []
         if not found:
             try:
                 data = self._sock.recv(READ_BYTES)
-            except ConnectionResetError:
+            except OSError:
                 data = b""
             if not data:
                 self.closed = True
@@ -131,10 +139,10 @@ class WebSocket:
         self._send(TEXT, payload.encode())
 
     def _send(self, opcode: int, payload: bytes) -> None:
-        # A Unix socket has no proxies in between, which masking protects: the mask is zero.
+        # Masking protects proxies in between; a Unix socket has none and TLS hides from them: it is zero.
         try:
             self._sock.sendall(encode(opcode, payload, b"\0\0\0\0"))
-        except (BrokenPipeError, ConnectionResetError):
+        except OSError:
             self.closed = True
 
     def close(self) -> None:
@@ -145,17 +153,22 @@ class WebSocket:
         self._sock.close()
 
 
-def open_websocket(socket_path: str, path: str) -> WebSocket:
+def open_websocket(place: Place, path: str) -> WebSocket:
     """Connect and shake hands; ApiError if the daemon refuses."""
-    sock = connect(socket_path)
+    sock = place.dial()
     key = base64.b64encode(os.urandom(16)).decode()
     sock.sendall(
-        f"GET {path} HTTP/1.1\r\nHost: lxd\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: {place.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
     )
     stream = Stream(sock)
-    status, _ = read_head(stream)
+    status, headers = read_head(stream)
     if status != 101:
-        sock.close()
+        try:
+            envelope(Response(status, headers, stream))
+        except ApiError as error:
+            raise place.explain(error) from None
+        finally:
+            sock.close()
         raise ApiError(f"the daemon refused the connection (status {status})", status)
     return WebSocket(sock, stream.take_rest())

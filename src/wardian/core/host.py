@@ -15,11 +15,13 @@ from wardian.core.events import Events
 from wardian.core.operations import Operations
 from wardian.model.idmap import IdMap
 from wardian.model.paths import Paths
+from wardian.model.trust import Attempts
 from wardian.ports import (
     AddressWatch,
     Bridge,
     DeviceDriver,
     Downloads,
+    Listener,
     Rootfs,
     Runtime,
     Started,
@@ -74,6 +76,7 @@ class Host:
     rootfs: Rootfs
     downloads: Downloads
     addresses: AddressWatch
+    listener: Listener
     devices: Mapping[str, DeviceDriver]
     idmap: IdMap | None
     """The map of unprivileged containers; None when the host has no sub-ids (privileged only)."""
@@ -94,6 +97,8 @@ class Host:
     """Fingerprints of images that containers are being made from: they are not cleaned away."""
     watcher: Watching = field(init=False)
     """Set by daemon/build.py."""
+    attempts: Attempts = field(default_factory=Attempts)
+    """How often the trust password may still be guessed."""
     _once: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     @contextlib.asynccontextmanager

@@ -97,11 +97,15 @@ def files(host: Host, image: Image) -> ImageFiles:
 # --- finding -----------------------------------------------------------------------------------
 
 
-async def find(host: Host, text: str) -> Image | None:
-    """The image of a fingerprint or unique prefix of one; None if there is none."""
+async def find(host: Host, text: str, *, public_only: bool = False) -> Image | None:
+    """The image of a fingerprint or unique prefix of one; None if there is none.
+
+    public_only: as if there were no others, so that a guest learns nothing of them.
+    """
     if not FINGERPRINT.fullmatch(text):
         return None
     found = [i for i in await host.records.images.all() if i.fingerprint.startswith(text)]
+    found = [image for image in found if image.public or not public_only]
     if len(found) > 1 and all(image.fingerprint != text for image in found):
         raise WardianError("Partial fingerprint matches more than one image")
     return found[0] if found else None

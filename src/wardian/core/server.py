@@ -1,17 +1,17 @@
 """The server itself: what it is, where it runs, and its configuration."""
 
 import asyncio
-import hashlib
 import logging
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from wardian import __version__
+from wardian.core import trust
 from wardian.core.host import Host
-from wardian.errors import InvalidInput, NotFound, StaleRevision
-from wardian.model import server_keys
+from wardian.core.undo import Undo
+from wardian.errors import InvalidInput, NotFound, WardianError
+from wardian.model import certificates, server_keys
 from wardian.model.container import Config
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,8 @@ EXTENSIONS = (
     "event_lifecycle",
     "image_force_refresh",
     "operation_description",
+    "certificate_token",
+    "explicit_trust_token",
 )
 """Later parts of the API that are here; clients ask for them by these names."""
 
@@ -62,10 +64,9 @@ async def view(host: Host) -> dict[str, Any]:
     return guest_view(trusted=True) | {
         "config": server_keys.shown(await host.records.server.get()),
         "environment": {
-            "addresses": [],
+            "addresses": host.listener.addresses(),
             "architectures": list(host.machine.architectures),
-            "certificate": "",
-            "certificate_fingerprint": "",
+            **_certificate(host),
             "driver": "lxc",
             "driver_version": host.runtime.version,
             "kernel": host.machine.kernel,
@@ -77,6 +78,14 @@ async def view(host: Host) -> dict[str, Any]:
             "storage": " | ".join(drivers),
             "storage_version": " | ".join(drivers.values()),
         },
+    }
+
+
+def _certificate(host: Host) -> dict[str, str]:
+    pem = host.listener.certificate
+    return {
+        "certificate": pem,
+        "certificate_fingerprint": certificates.fingerprint(certificates.to_der(pem)) if pem else "",
     }
 
 
@@ -102,15 +111,16 @@ async def update(host: Host, wanted: Wanted, *, merge: bool, precondition: Calla
     precondition: called with the present `writable`; what it raises ends the update.
     """
     accepted = await _sealed(_checked(wanted))
-    while True:
-        revision = await host.records.server.revision()
+    async with host.once("server configuration"), Undo() as undo:
         present = await host.records.server.get()
         precondition(server_keys.shown(present))
-        try:
-            await host.records.server.replace(_changed(present, accepted, merge=merge), revision=revision)
-            break
-        except StaleRevision:
-            continue
+        changed = _changed(present, accepted, merge=merge)
+        before, after = (config.get(server_keys.HTTPS_ADDRESS, "") for config in (present, changed))
+        if after != before:
+            undo.on_failure(host.listener.move, before)
+            await host.listener.move(after)
+        await host.records.server.replace(changed)
+        undo.keep()
     host.events.lifecycle("config-updated", "/1.0")
 
 
@@ -132,13 +142,7 @@ async def _sealed(wanted: Wanted) -> Wanted:
     password = wanted.get(server_keys.TRUST_PASSWORD)
     if not isinstance(password, str) or not password:
         return wanted
-    return {**wanted, server_keys.TRUST_PASSWORD: await asyncio.to_thread(password_hash, password)}
-
-
-def password_hash(password: str) -> str:
-    """Salt (32 bytes) and scrypt hash (64 bytes) as hexadecimal; takes tens of milliseconds."""
-    salt = secrets.token_bytes(32)
-    return (salt + hashlib.scrypt(password.encode(), salt=salt, n=2**14, r=8, p=1, dklen=64)).hex()
+    return {**wanted, server_keys.TRUST_PASSWORD: await asyncio.to_thread(trust.password_hash, password)}
 
 
 def _changed(present: Config, accepted: Wanted, *, merge: bool) -> Config:
@@ -157,3 +161,18 @@ async def allowed_origins(host: Host) -> dict[str, str]:
     """The headers that let web pages of other origins use the API, as far as they are configured."""
     config = await host.records.server.get()
     return {h: config[key] for key, h in server_keys.ALLOWED_ORIGINS.items() if config.get(key)}
+
+
+async def is_allowed_origin(host: Host, origin: str) -> bool:
+    """Whether web pages of this origin may use the API with their reader's certificate; `*` names none."""
+    return origin == (await host.records.server.get()).get(server_keys.ALLOWED_ORIGIN)
+
+
+async def listen(host: Host) -> None:
+    """Listen where the configuration says; a failure is logged, and the Unix socket works on."""
+    async with host.once("server configuration"):
+        address = (await host.records.server.get()).get(server_keys.HTTPS_ADDRESS, "")
+        try:
+            await host.listener.move(address)
+        except WardianError as error:
+            log.error("start-up: %s", error)

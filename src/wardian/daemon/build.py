@@ -22,6 +22,7 @@ from wardian.drivers.storage import Drivers
 from wardian.linux import cgroups, process
 from wardian.model import architectures, idmap, limits
 from wardian.model.paths import Paths
+from wardian.ports import Listener
 from wardian.store.records import Records
 from wardian.store.sqlite import SqliteStore
 
@@ -45,7 +46,7 @@ def make_folders(paths: Paths) -> None:
         folder.chmod(mode)
 
 
-async def build(paths: Paths, *, stop: Callable[[], None], log_level: str) -> Host:
+async def build(paths: Paths, listener: Listener, *, stop: Callable[[], None], log_level: str) -> Host:
     """Everything that the use cases need, not yet started. HostFailed if the store cannot be opened."""
     events = Events()
     store, version = await asyncio.gather(SqliteStore.open(paths.database), liblxc_version())
@@ -60,6 +61,7 @@ async def build(paths: Paths, *, stop: Callable[[], None], log_level: str) -> Ho
         rootfs=ConfinedRootfs(),
         downloads=WebDownloads(paths.cache / "streams"),
         addresses=NetWatch(),
+        listener=listener,
         devices=devices.drivers(),
         idmap=_default_idmap(),
         machine=_machine(),

@@ -15,11 +15,13 @@ from pathlib import Path
 from aiohttp import web
 
 from wardian.api.app import make_app
-from wardian.core import autostart, containers, images, networks, pools, profiles
+from wardian.api.conversations import IDLE_S, LINGERING_S
+from wardian.core import autostart, containers, images, networks, pools, profiles, server
 from wardian.core.events import EventLogHandler
 from wardian.core.host import Host
 from wardian.core.image_upkeep import upkeep
 from wardian.daemon.build import build, make_folders
+from wardian.daemon.listener import HttpsListener
 from wardian.errors import HostFailed, WardianError
 from wardian.linux import process
 from wardian.model.paths import Paths
@@ -46,12 +48,13 @@ class Daemon:
         """Serve until told to stop. HostFailed if another daemon holds the folder."""
         make_folders(self._paths)
         with self._exclusively():
-            host = await build(self._paths, stop=self._stop.set, log_level=self._log_level)
+            listener = HttpsListener(self._paths)
+            host = await build(self._paths, listener, stop=self._stop.set, log_level=self._log_level)
             handler = EventLogHandler(host.events, asyncio.get_running_loop())
             logging.getLogger("wardian").addHandler(handler)
             self._handle_signals(host)
             try:
-                async with self._running(host), self._serving(host), upkeep(host):
+                async with self._running(host), self._serving(host, listener), upkeep(host):
                     start_up = asyncio.create_task(_start_up(host), name="start-up")
                     log.info("daemon is up at %s", self._paths.socket)
                     await self._stop.wait()
@@ -87,14 +90,26 @@ class Daemon:
             runtime.close()
 
     @contextlib.asynccontextmanager
-    async def _serving(self, host: Host) -> AsyncIterator[None]:
-        runner = web.AppRunner(make_app(host), access_log=None, shutdown_timeout=GOING_DOWN_S)
+    async def _serving(self, host: Host, https: HttpsListener) -> AsyncIterator[None]:
+        runner = web.AppRunner(
+            make_app(host, https.crowd),
+            access_log=None,
+            shutdown_timeout=GOING_DOWN_S,
+            keepalive_timeout=IDLE_S,
+            lingering_time=LINGERING_S,
+        )
         await runner.setup()
+        assert runner.server is not None
         listener = inherited_socket() or listen(self._paths.socket, self._group)
         try:
             await web.SockSite(runner, listener).start()
+            try:
+                await https.prepare(runner.server)
+            except WardianError as error:
+                log.error("start-up: %s", error)
             yield
         finally:
+            await https.close()
             await runner.cleanup()
 
     def _handle_signals(self, host: Host) -> None:
@@ -111,11 +126,13 @@ class Daemon:
 
 async def _start_up(host: Host) -> None:
     """Make the host match the records, then let changes of state through and start what is due."""
+    listening = asyncio.create_task(server.listen(host), name="start listening on the network")
     for step in (profiles.ensure_builtin, pools.open_all, containers.sweep, images.sweep, networks.open_all):
         try:
             await step(host)
         except WardianError as error:
             log.error("start-up: %s", error)
+    await listening
     host.ready.set()
     notify_systemd("READY=1")
     await autostart.start_all(host)

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from wardian.client.connection import ApiError, Connection, quote
+from wardian.client.connection import ApiError, Connection, UnixPlace, quote
 from wardian.errors import InvalidInput, WardianError
 
 BACKENDS = ("btrfs", "dir")
@@ -89,7 +89,7 @@ def run_init(arguments: list[str], lxd_dir: str | None) -> int:
     if os.geteuid() != 0:
         raise WardianError("This must be run as root")
     _check(options)
-    daemon = Connection(os.path.join(lxd_dir or "/var/lib/lxd", "unix.socket"))
+    daemon = Connection(UnixPlace(os.path.join(lxd_dir or "/var/lib/lxd", "unix.socket")))
     try:
         daemon.get("/1.0")
     except ApiError as error:
@@ -297,10 +297,6 @@ def _texts(entry: dict[str, Any]) -> dict[str, Any]:
 def apply(daemon: Connection, plan: Plan) -> None:
     """Ask the daemon for everything; what was made is taken back if a later step fails."""
     undo: list[tuple[str, str, Any]] = []
-    if "core.https_address" in plan.config:
-        print(
-            "note: this version keeps core.https_address but does not listen on the network", file=sys.stderr
-        )
     try:
         if plan.config:
             before = daemon.get("/1.0")["config"]

@@ -22,6 +22,14 @@ class Paths:
         return self.root / "lxd.db"
 
     @property
+    def server_certificate(self) -> Path:
+        return self.root / "server.crt"
+
+    @property
+    def server_key(self) -> Path:
+        return self.root / "server.key"
+
+    @property
     def images(self) -> Path:
         return self.root / "images"
 

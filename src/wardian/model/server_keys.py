@@ -12,6 +12,8 @@ from wardian.model import proxies, units, values
 
 COMPRESSIONS = ("none", "gzip", "bzip2", "xz", "lzma", "zstd")
 TRUST_PASSWORD = "core.trust_password"
+HTTPS_ADDRESS = "core.https_address"
+ALLOWED_ORIGIN = "core.https_allowed_origin"
 AUTO_UPDATE_CACHED = "images.auto_update_cached"
 AUTO_UPDATE_INTERVAL = "images.auto_update_interval"
 REMOTE_CACHE_EXPIRY = "images.remote_cache_expiry"
@@ -19,7 +21,7 @@ REMOTE_CACHE_EXPIRY = "images.remote_cache_expiry"
 ALLOWED_ORIGINS = {
     "core.https_allowed_headers": "Access-Control-Allow-Headers",
     "core.https_allowed_methods": "Access-Control-Allow-Methods",
-    "core.https_allowed_origin": "Access-Control-Allow-Origin",
+    ALLOWED_ORIGIN: "Access-Control-Allow-Origin",
 }
 """Key -> the header that has its value, in answers to requests of a page of another origin."""
 
@@ -87,10 +89,10 @@ class ServerKey:
 
 
 KEYS = (
-    ServerKey("core.https_address", parse_address, "", "address and port of the API on the network"),
+    ServerKey(HTTPS_ADDRESS, parse_address, "", "address and port of the API on the network", used=True),
     ServerKey("core.https_allowed_headers", _check_text, "", "headers that web pages may send", used=True),
     ServerKey("core.https_allowed_methods", _check_text, "", "methods that web pages may use", used=True),
-    ServerKey("core.https_allowed_origin", _check_text, "", "web pages that may use the API", used=True),
+    ServerKey(ALLOWED_ORIGIN, _check_text, "", "web pages that may use the API", used=True),
     ServerKey("core.proxy_http", proxies.check, "", "proxy for the daemon's downloads over http", used=True),
     ServerKey(
         "core.proxy_https", proxies.check, "", "proxy for the daemon's downloads over https", used=True
@@ -98,7 +100,7 @@ KEYS = (
     ServerKey(
         "core.proxy_ignore_hosts", _check_text, "", "hosts reached without the proxy, by commas", used=True
     ),
-    ServerKey(TRUST_PASSWORD, _check_text, "", "lets a client add its certificate", hidden=True),
+    ServerKey(TRUST_PASSWORD, _check_text, "", "lets a client add its certificate", hidden=True, used=True),
     ServerKey(AUTO_UPDATE_CACHED, units.parse_bool, "true", "keep cached images up to date", used=True),
     ServerKey(
         AUTO_UPDATE_INTERVAL, units.parse_int, "6", "hours between image updates; 0: never", used=True

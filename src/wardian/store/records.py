@@ -11,6 +11,7 @@ import msgspec
 
 from wardian.errors import AlreadyExists, HostFailed, NotFound, StaleRevision
 from wardian.model.container import Alias, Config, Container, Image, Network, Pool, Profile
+from wardian.model.trust import Certificate, Invitation
 from wardian.ports import Document, Store, Write
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -188,6 +189,8 @@ class Records:
         self.networks = Table(store, "network", "networks", Network)
         self.images = Table(store, "image", "images", Image, key="fingerprint")
         self.aliases = Table(store, "image alias", "aliases", Alias)
+        self.certificates = Table(store, "certificate", "certificates", Certificate, key="fingerprint")
+        self.tokens = Table(store, "join token", "tokens", Invitation)
         self.server = ServerConfig(store)
 
     def batch(self) -> Batch:

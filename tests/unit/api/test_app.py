@@ -68,8 +68,11 @@ OPEN_TO_GUESTS = {
 }
 
 
-def test_guests_may_only_read_what_the_specification_opens_to_them() -> None:
-    assert {(r.verb, r.path) for r in app.all_routes() if r.guest} == {("GET", p) for p in OPEN_TO_GUESTS}
+def test_guests_may_read_what_the_specification_opens_to_them_and_ask_to_be_trusted() -> None:
+    reading = {("GET", path) for path in OPEN_TO_GUESTS}
+    assert {(r.verb, r.path) for r in app.all_routes() if r.guest} == reading | {
+        ("POST", "/1.0/certificates")
+    }
 
 
 @pytest.mark.parametrize(
