@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import json
+import os
 import select
 import socket
 import ssl
@@ -132,6 +133,19 @@ def test_the_fingerprint_is_asked_about_and_the_password_opens(client: Daemon, f
     client.lxc("list", "far:")
     again = ("remote", "add", "again", far.url, "--accept-certificate")
     assert client.lxc(*again) == ""  # trusted already: no password is asked
+
+
+def test_the_password_opens_over_ipv6_too(client: Daemon, far: Far, tmp_path: Path) -> None:
+    far.daemon.lxc("config", "set", "core.trust_password", "sesame")
+    try:
+        far.listen(f"[::1]:{far.port}")
+        words = ("--accept-certificate", "--password", "sesame")
+        client.lxc("remote", "add", "far", f"[::1]:{far.port}", *words)
+        (row,) = far.daemon.lxc("config", "trust", "list", "--format", "csv").splitlines()
+        assert row.endswith(f",{os.uname().nodename}")
+    finally:
+        far.listen(f"127.0.0.1:{far.port}")
+        far.daemon.lxc("config", "unset", "core.trust_password")
 
 
 def test_wrong_passwords_are_refused_and_soon_not_even_checked(client: Daemon, far: Far) -> None:

@@ -58,20 +58,24 @@ async def create(host: Host, request: Request) -> web.Response:
     wanted = await request.decode(CertificatePost)
     if request.trusted and wanted.token:
         return await _invite(host, wanted)
+    admission = trust.Admission("")
     if not request.trusted:
         secret = wanted.trust_token or wanted.password
-        name = await trust.admit(host, secret, source=request.caller.source)
-    else:
-        name = trust.Admission("")
-    if wanted.type != "client":
+        admission = await trust.admit(host, secret, source=request.caller.source)
+    # Later clients leave the type out where a token says it.
+    if wanted.type != "client" and not (admission.invitation and not wanted.type):
         raise InvalidInput(f"Unknown request type {wanted.type}")
     if wanted.restricted or wanted.projects:
         raise InvalidInput('fields "restricted" and "projects" are not available in this version')
     der = _shown(wanted, request)
-    made = await trust.add(
-        host, der, name.name or wanted.name or request.caller.source or "client", name.invitation
-    )
+    name = admission.name or wanted.name or _name_of(request.caller.source)
+    made = await trust.add(host, der, name, admission.invitation)
     return replies.created(f"{PREFIX}/{made.fingerprint}")
+
+
+def _name_of(source: str) -> str:
+    """What to call a certificate of which nobody said a name: the peer's address."""
+    return source.partition("/")[0].replace(":", "-").strip("-") or "client"
 
 
 def _shown(wanted: CertificatePost, request: Request) -> bytes:

@@ -143,7 +143,7 @@ def _meet(name: str, url: str, values: Values) -> None:
         remote.public = True
     elif server["auth"] != "trusted":
         password = values.password or _ask_password(name)
-        _become_trusted(daemon, {"type": "client", "password": password})
+        _become_trusted(daemon, {"type": "client", "password": password, "name": os.uname().nodename})
         print("Client certificate stored at server: ", name)
     _save(remote)
 
