@@ -61,9 +61,7 @@ def image_site(name: str, folder: Path) -> Iterator[Site]:
     proxy = Proxy(("127.0.0.1", int(server.server_address[1])))
     with running(server), running(proxy):
         daemon = Daemon(name, environment={"SSL_CERT_FILE": str(server.ca), "HTTPS_PROXY": proxy.url})
-        (daemon.folder / "client").mkdir(exist_ok=True)
-        entry = f"{{addr: {server.url}, protocol: simplestreams, public: true}}"
-        (daemon.folder / "client/config.yml").write_text(f"remotes: {{t: {entry}}}\n")
+        daemon.lxc("remote", "add", "t", server.url, "--protocol", "simplestreams")
         try:
             yield Site(daemon, server, proxy)
         finally:

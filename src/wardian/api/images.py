@@ -39,7 +39,7 @@ async def _image(host: Host, request: Request) -> Image:
     if image is not None:
         return image
     if secret := request.query.get("secret"):
-        image = await host.records.images.get(text)
+        image = await host.records.images.find(text)
         if image is not None and image_secrets.opens(host, image, secret):
             return image
     raise NotFound(f'image "{text}" not found')

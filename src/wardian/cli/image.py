@@ -58,7 +58,9 @@ def _import(session: Session, values: Values, words: list[str]) -> None:
     daemon, _ = session.server(remote or f"{session.config.default}:")
     if paths[0].startswith(("http://", "https://")):
         need(paths, 1, 1)
-        fingerprint = image_fetch.from_url(session, paths[0], public=values.public, properties=properties)
+        fingerprint = image_fetch.from_url(
+            session, daemon, paths[0], public=values.public, properties=properties
+        )
     else:
         fingerprint = image_transfer.upload(
             session, daemon, paths, public=values.public, properties=properties
@@ -136,7 +138,7 @@ def _refresh(session: Session, values: Values, words: list[str]) -> None:
     need(words, 1)
     for word in words:
         daemon, name = session.server(word)
-        image_fetch.refresh(session, _url(daemon, name))
+        image_fetch.refresh(session, daemon, _url(daemon, name))
 
 
 def _edit(session: Session, values: Values, words: list[str]) -> None:

@@ -42,7 +42,7 @@ def copy(session: Session, values: Values, words: list[str]) -> None:
     if values.auto_update:
         request["auto_update"] = True
     names = [*values.alias, *(_names(remote, name) if values.copy_aliases else [])]
-    fingerprint = session.run("POST", "/1.0/images", request)["metadata"]["fingerprint"]
+    fingerprint = session.run(daemon, "POST", "/1.0/images", request)["metadata"]["fingerprint"]
     for alias in names:
         move_alias(daemon, alias, fingerprint)
     print("Image copied successfully!")
@@ -72,7 +72,9 @@ def move_alias(daemon: Connection, alias: str, fingerprint: str) -> None:
         daemon.request("PATCH", f"/1.0/images/aliases/{quote(alias)}", {"target": fingerprint})
 
 
-def from_url(session: Session, url: str, *, public: bool, properties: Sequence[str]) -> str:
+def from_url(
+    session: Session, daemon: Connection, url: str, *, public: bool, properties: Sequence[str]
+) -> str:
     """Have the daemon fetch the image that a URL stands for; its fingerprint."""
     if url.startswith("http://"):
         raise ApiError("Only https:// is supported for remote image import.")
@@ -81,12 +83,13 @@ def from_url(session: Session, url: str, *, public: bool, properties: Sequence[s
         "public": public,
         "properties": dict(text.split("=", 1) for text in properties),
     }
-    fingerprint: str = session.run("POST", "/1.0/images", request)["metadata"]["fingerprint"]
+    finished = session.run(daemon, "POST", "/1.0/images", request)
+    fingerprint: str = finished["metadata"]["fingerprint"]
     return fingerprint
 
 
-def refresh(session: Session, path: str) -> None:
+def refresh(session: Session, daemon: Connection, path: str) -> None:
     """Have the daemon replace an image by its newest version. path: of the image in the API."""
-    finished = session.run("POST", f"{path}/refresh")
+    finished = session.run(daemon, "POST", f"{path}/refresh")
     is_new = finished["metadata"]["refreshed"]
     print("Image refreshed successfully!" if is_new else "Image already up to date.")
