@@ -33,12 +33,14 @@ async def create(host: Host, request: Request) -> web.Response:
 
 
 async def get(host: Host, request: Request) -> web.Response:
-    """The container's object; with recursion=1 the full one."""
+    """The container's object; with recursion=1 the full one, with sources=1 where each part comes from."""
     container = await containers.get(host, request.path["name"])
     merged = await containers.expanded(host, container)
     shown = state.render(host, container, merged)
     if request.recursion:
         shown |= await state.extras(host, container, merged)
+    if request.query.get("sources") == "1":
+        shown["expanded_sources"] = await containers.sources(host, container)
     return replies.sync(shown, etag=replies.etag_of(containers.writable(container)))
 
 

@@ -90,7 +90,7 @@ Example:
     Command(
         "config",
         "config:run",
-        """Usage: lxc config get|set|unset|show|edit|trust [<remote>:][<container>] ...
+        """Usage: lxc config get|set|unset|show|edit|device|trust [<remote>:][<container>] ...
 
 Manage the configuration of containers and of the server.
 
@@ -104,11 +104,21 @@ lxc config set [<remote>:][<container>] <key>=<value> [<key>=<value>...]
 lxc config unset [<remote>:][<container>] <key>
     Remove a key.
 
-lxc config show [<remote>:][<container>] [--expanded]
-    Print everything; with --expanded what the profiles say is merged in.
+lxc config show [<remote>:][<container>] [--expanded] [--sources]
+    Print everything; with --expanded what the profiles say is merged in, with --sources it is also
+    told which profile each key and device comes from.
 
 lxc config edit [<remote>:][<container>]
     Edit everything as YAML, in an editor or from standard input.
+
+lxc config device add [<remote>:]<container> <device> <type> [<key>=<value>...]
+lxc config device list|show [<remote>:]<container>
+lxc config device get|unset [<remote>:]<container> <device> <key>
+lxc config device set [<remote>:]<container> <device> <key> <value>
+lxc config device set [<remote>:]<container> <device> <key>=<value> [<key>=<value>...]
+lxc config device remove [<remote>:]<container> <device> [<device>...]
+lxc config device override [<remote>:]<container> <device> [<key>=<value>...]
+    Devices of the container itself; override makes one of a profile its own, to change it.
 
 lxc config trust list|list-tokens [<remote>:]
 lxc config trust show|remove [<remote>:] <fingerprint>
@@ -123,17 +133,22 @@ Examples:
     lxc config set core.trust_password -
     lxc config trust add --name laptop
     lxc config set c1 limits.cpu 2
-    lxc config show --expanded c1
+    lxc config show --expanded --sources c1
+    lxc config device add c1 www disk source=/srv/www path=/var/www readonly=true
+    lxc config device override c1 eth0 mtu=1400
     lxc config edit c1 < update.yaml
     lxc config set images.remote_cache_expiry 5
 """,
         (
             Flag("expanded", "bool", "Whether to show the expanded configuration"),
+            Flag(
+                "sources", "bool", "Show the expanded configuration and which profile each part comes from"
+            ),
             Flag("name", "str", "Name of a trusted certificate, or of the client that a join token is for"),
             Flag("expiry", "str", "How long a join token can be used, as in 30m, 24h or 7d"),
             FORMAT,
         ),
-        subcommands="get set unset show edit trust",
+        subcommands="get set unset show edit device trust",
         completes="container",
     ),
     _action(
@@ -357,7 +372,7 @@ Example:
     Command(
         "profile",
         "profile:run",
-        """Usage: lxc profile list|show|create|copy|get|set|unset|edit|delete|apply ...
+        """Usage: lxc profile list|show|create|copy|rename|edit|delete|get|set|unset|add|remove|assign|device
 
 Manage container configuration profiles.
 
@@ -366,13 +381,27 @@ lxc profile show|create|edit|delete [<remote>:]<profile>
 lxc profile copy [<remote>:]<profile> [<remote>:][<profile>]
 lxc profile get|unset [<remote>:]<profile> <key>
 lxc profile set [<remote>:]<profile> <key> <value>
-lxc profile apply [<remote>:]<container> [<profile>,<profile>...]
-    Replace a container's list of profiles; none given: no profile.
+lxc profile set [<remote>:]<profile> <key>=<value> [<key>=<value>...]
+lxc profile rename [<remote>:]<profile> <new name>
 
-Example:
+lxc profile assign|apply [<remote>:]<container> [<profile>,<profile>...]
+    Replace a container's list of profiles; none given: no profile.
+lxc profile add|remove [<remote>:]<container> <profile>
+    Add a profile at the end of a container's list, or take one out of it.
+
+lxc profile device add [<remote>:]<profile> <device> <type> [<key>=<value>...]
+lxc profile device list|show [<remote>:]<profile>
+lxc profile device get|unset [<remote>:]<profile> <device> <key>
+lxc profile device set [<remote>:]<profile> <device> <key> <value>
+lxc profile device set [<remote>:]<profile> <device> <key>=<value> [<key>=<value>...]
+lxc profile device remove [<remote>:]<profile> <device> [<device>...]
+
+Examples:
     lxc profile set default limits.memory 1GB
+    lxc profile device set default eth0 mtu 1400
+    lxc profile add c1 docker
 """,
-        subcommands="list show create copy get set unset edit delete apply",
+        subcommands="list show create copy rename get set unset edit delete add remove assign apply device",
         completes="profile",
     ),
     Command(

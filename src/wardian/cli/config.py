@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from wardian.cli import editor, output
+from wardian.cli.device import sorted_devices
 from wardian.cli.options import Values
 from wardian.cli.session import Session, UsageError, container_url, need
 from wardian.client.connection import ApiError, Connection
@@ -22,6 +23,10 @@ def run(session: Session, values: Values, words: list[str]) -> int:
         from wardian.cli import trust
 
         return trust.run(session, values, words[1:])
+    if words[:1] == ["device"]:
+        from wardian.cli import device
+
+        return device.run(session, "container", words[1:])
     subcommands = {"get": get, "set": set_, "unset": unset, "show": show, "edit": edit}
     if not words or words[0] not in subcommands:
         raise UsageError
@@ -60,7 +65,8 @@ def read_value(value: str) -> str:
 
 def set_(session: Session, values: Values, words: list[str]) -> int:
     """Set keys: `KEY VALUE`, or several `KEY=VALUE`."""
-    if len(words) >= 2 and all("=" in word for word in words[1:]) and "=" not in words[0]:
+    is_server_key = "." in words[0] if words else False  # no container's name has a dot
+    if len(words) >= 2 and all("=" in word for word in words[1:]) and not is_server_key:
         daemon, name = session.server(words[0])
         return _patch(daemon, name, dict(_pair(word) for word in words[1:]))
     if words and all("=" in word for word in words):
@@ -89,16 +95,22 @@ def unset(session: Session, values: Values, words: list[str]) -> int:
 
 
 def show(session: Session, values: Values, words: list[str]) -> int:
-    """Print the configuration as YAML."""
+    """Print the configuration as YAML; with `--sources` also where each part comes from."""
     need(words, 0, 1)
     daemon, name = session.server(words[0] if words else f"{session.config.default}:")
     if not name:
         sys.stdout.write(output.yaml({"config": daemon.get("/1.0")["config"]}))
         return 0
-    found = daemon.get(container_url(name))
-    if values.expanded:
+    found = daemon.get(container_url(name) + ("?sources=1" if values.sources else ""))
+    if values.expanded or values.sources:
         found |= {"config": found["expanded_config"], "devices": found["expanded_devices"]}
-    sys.stdout.write(output.yaml(view(found)))
+    shown = view(found)
+    if values.sources:
+        shown["sources"] = {
+            part: {key: f"profile {profile}" if profile else "container" for key, profile in names.items()}
+            for part, names in sorted(found["expanded_sources"].items())
+        }
+    sys.stdout.write(output.yaml(shown))
     return 0
 
 
@@ -108,7 +120,7 @@ def view(found: dict[str, Any]) -> dict[str, Any]:
         "name": found["name"],
         "profiles": found["profiles"],
         "config": dict(sorted(found["config"].items())),
-        "devices": {name: dict(sorted(device.items())) for name, device in sorted(found["devices"].items())},
+        "devices": sorted_devices(found["devices"]),
         "ephemeral": found["ephemeral"],
     }
     return shown | ({"description": found["description"]} if found["description"] else {})

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 EDITORS = ("editor", "vi", "emacs", "nano")
 YAML_BYTES = 1024 * 1024
+ERROR = "### Error:"
 
 
 def load(text: str) -> dict[str, Any]:
@@ -57,8 +58,18 @@ def edit(present: dict[str, Any], about: str, apply: Callable[[dict[str, Any]], 
                 return
             except ApiError as error:
                 sys.stderr.write(f"Config parsing error: {error}\n")
-                print("Press enter to start the editor again")
-                sys.stdin.readline()
+                print("Press enter to start the editor again", flush=True)
+                if not sys.stdin.readline():
+                    raise
+                _note(file.name, str(error))
+
+
+def _note(path: str, error: str) -> None:
+    """Begin the user's text with the error that it led to, in place of an earlier one."""
+    with open(path) as edited:
+        lines = [line for line in edited.read().splitlines(keepends=True) if not line.startswith(ERROR)]
+    with open(path, "w") as noted:
+        noted.write("".join([*(f"{ERROR} {line}\n" for line in error.splitlines()), *lines]))
 
 
 def _editor() -> list[str]:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 def run(session: Session, values: Values, words: list[str]) -> int:
     """Dispatch on the subcommand."""
+    if words[:1] == ["device"]:
+        from wardian.cli import device
+
+        return device.run(session, "profile", words[1:])
     if not words or words[0] not in SUBCOMMANDS:
         raise UsageError
     function, least, most = SUBCOMMANDS[words[0]]
@@ -118,6 +122,37 @@ def _apply(session: Session, words: list[str]) -> None:
     print(f"Profiles {','.join(profiles) or '(none)'} applied to {name}")
 
 
+def _add(session: Session, words: list[str]) -> None:
+    daemon, name = session.server(words[0])
+    found, headers = daemon.request("GET", container_url(name))
+    profiles = found["metadata"]["profiles"]
+    if words[1] in profiles:
+        raise ApiError(f"Profile {words[1]} is already in use by {name}")
+    change = {"profiles": [*profiles, words[1]]}
+    daemon.request("PATCH", container_url(name), change, {"If-Match": headers["etag"]})
+    print(f"Profile {words[1]} added to {name}")
+
+
+def _remove(session: Session, words: list[str]) -> None:
+    daemon, name = session.server(words[0])
+    found, headers = daemon.request("GET", container_url(name))
+    profiles = found["metadata"]["profiles"]
+    if words[1] not in profiles:
+        raise ApiError(f"Profile {words[1]} isn't currently applied to {name}")
+    change = {"profiles": [profile for profile in profiles if profile != words[1]]}
+    daemon.request("PATCH", container_url(name), change, {"If-Match": headers["etag"]})
+    print(f"Profile {words[1]} removed from {name}")
+
+
+def _rename(session: Session, words: list[str]) -> None:
+    daemon, name = session.server(words[0])
+    target, new = session.server(words[1]) if ":" in words[1] else (daemon, words[1])
+    if target is not daemon:
+        raise ApiError("Can't rename a profile to another server; use `lxc profile copy`")
+    daemon.request("POST", _url(name), {"name": new})
+    print(f"Profile {name} renamed to {new}")
+
+
 SUBCOMMANDS: dict[str, tuple[Any, int, int | None]] = {
     "list": (_list, 0, 1),
     "show": (_show, 1, 1),
@@ -128,6 +163,10 @@ SUBCOMMANDS: dict[str, tuple[Any, int, int | None]] = {
     "unset": (_unset, 2, 2),
     "delete": (_delete, 1, 1),
     "edit": (_edit, 1, 1),
+    "rename": (_rename, 2, 2),
     "apply": (_apply, 1, 2),
+    "assign": (_apply, 1, 2),
+    "add": (_add, 2, 2),
+    "remove": (_remove, 2, 2),
 }
 """Word -> (function, least and most words after it)."""

@@ -89,6 +89,17 @@ def merged(container: Container, profiles: list[Profile]) -> Expanded:
     )
 
 
+async def sources(host: Host, container: Container) -> dict[str, dict[str, str]]:
+    """Of what is merged: for each key of `config` and `devices` the profile it comes from, "": its own."""
+    profiles = await profiles_of(host, container)
+    counts = merged(container, profiles).config
+    found = expand.config_sources(profiles, container.config)
+    return {
+        "config": {key: found[key] for key in sorted(counts)},
+        "devices": expand.device_sources(profiles, container.devices),
+    }
+
+
 async def expanded(host: Host, container: Container) -> Expanded:
     """The configuration that applies to the container, with its profiles from the store."""
     return merged(container, await profiles_of(host, container))

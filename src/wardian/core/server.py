@@ -42,6 +42,7 @@ EXTENSIONS = (
     "operation_description",
     "certificate_token",
     "explicit_trust_token",
+    "expanded_sources",
 )
 """Later parts of the API that are here; clients ask for them by these names."""
 
