@@ -128,6 +128,13 @@ class FakeStorage:
     def path(self, volume: Volume) -> Path:
         return self._root / volume.kind / volume.name.replace("/", "@")
 
+    async def mount(self, volume: Volume, idmap: IdMap | None = None) -> bool:
+        self._faults.step(f"mount {volume.kind} volume")
+        return False
+
+    async def unmount(self, volume: Volume) -> None:
+        pass
+
     async def volumes(self) -> list[Volume]:
         kinds: tuple[Literal["container", "image", "snapshot"], ...] = ("container", "image", "snapshot")
         found = [(kind, path) for kind in kinds for path in self._root.glob(f"{kind}/*")]

@@ -101,6 +101,7 @@ class Storage(Protocol):
 
     A volume is a folder at `path(volume)` (mode 0711, owner root), holding for containers and images
     `metadata.yaml`, `templates/` and `rootfs/` with unshifted owners (container root = uid 0 on disk).
+    Where the driver keeps the files apart, `rootfs/` is empty until `mount`.
     Each change is atomic: after a crash a volume is there whole or `sweep` removes its remains.
     """
 
@@ -123,6 +124,17 @@ class Storage(Protocol):
 
     def path(self, volume: Volume) -> Path:
         """The folder of the volume; valid while it exists."""
+
+    async def mount(self, volume: Volume, idmap: IdMap | None = None) -> bool:
+        """Put the files of the volume in place below `path(volume)`; harmless where they always are.
+
+        idmap: that of a container about to start on the volume, which keeps it until `unmount`.
+        Returns whether owners below `rootfs/` are now the host ids of that map (no mount of it is
+        to be shifted again); without an idmap whether that is so for the container that has it.
+        """
+
+    async def unmount(self, volume: Volume) -> None:
+        """Take the files from below `path(volume)` again, if no container runs there; idempotent."""
 
     async def volumes(self) -> list[Volume]:
         """All volumes that exist, sorted."""

@@ -7,6 +7,7 @@ monitor's end. Each running container has one task that waits for that event.
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 from datetime import UTC, datetime
 from typing import Any
@@ -86,6 +87,7 @@ class Watcher:
         self._host.running.pop(started.name, None)
         self._host.frozen.discard(started.name)
         self._host.addresses.forget(started.name)
+        await _unmount(self._host, started.name)
         try:
             await _record_stopped(self._host, started.name)
         except WardianError as error:
@@ -102,6 +104,23 @@ class Watcher:
                 self._host.running[started.name] = started
                 await self._watch_addresses(started)
                 self._host.events.lifecycle("container-restarted", url(started.name))
+
+
+async def _unmount(host: Host, name: str) -> None:
+    container = await host.records.containers.find(name)
+    if container is None:
+        return
+    try:
+        await host.storage.get(container.pool).unmount(volume(name))
+    except WardianError as error:
+        log.warning('container "%s": its files stay mounted: %s', name, error)
+
+
+async def settle(host: Host) -> None:
+    """Take what containers that do not run left mounted; called once, when pools are open."""
+    for container in await containers.every(host):
+        if container.name not in host.running:
+            await _unmount(host, container.name)
 
 
 async def _record_stopped(host: Host, name: str) -> None:
@@ -248,6 +267,7 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
     wanted = await containers.wanted_idmap(host, name, merged)
     container = containers.with_volatile(container, merged, wanted)
     merged = await containers.expanded(host, container)
+    storage = host.storage.get(container.pool)
     plan = _plan(host, container, merged, wanted)
     await host.runtime.load_modules(units.split_list(merged.config.get("linux.kernel_modules", "")))
 
@@ -261,10 +281,12 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
         return replace(now, config=container.config, last_used_at=container.last_used_at)
 
     async with Undo() as undo:
+        undo.on_failure(storage.unmount, volume(name))
         await templates.apply(host, container, merged)
         await host.records.containers.change(name, begun)
         undo.on_failure(host.records.containers.change, name, not_begun)
-        started = await host.runtime.start(plan)
+        shifted = await storage.mount(volume(name), wanted)
+        started = await host.runtime.start(dataclasses.replace(plan, shifted=shifted))
         undo.keep()
     await host.watcher.follow(started)
     host.events.lifecycle("container-started", url(name))

@@ -37,6 +37,7 @@ async def apply(host: Host, container: Container, merged: Expanded) -> None:
             if trigger in template.when
         ]
         if jobs:
+            await host.storage.get(container.pool).mount(volume(container.name))
             await host.rootfs.apply_templates(folder, jobs)
 
 

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from wardian.api.app import make_app
 from wardian.api.conversations import IDLE_S, LINGERING_S
-from wardian.core import autostart, containers, images, networks, pools, profiles, server
+from wardian.core import autostart, containers, images, lifecycle, networks, pools, profiles, server
 from wardian.core.events import EventLogHandler
 from wardian.core.host import Host
 from wardian.core.image_upkeep import upkeep
@@ -127,7 +127,14 @@ class Daemon:
 async def _start_up(host: Host) -> None:
     """Make the host match the records, then let changes of state through and start what is due."""
     listening = asyncio.create_task(server.listen(host), name="start listening on the network")
-    for step in (profiles.ensure_builtin, pools.open_all, containers.sweep, images.sweep, networks.open_all):
+    for step in (
+        profiles.ensure_builtin,
+        pools.open_all,
+        lifecycle.settle,
+        containers.sweep,
+        images.sweep,
+        networks.open_all,
+    ):
         try:
             await step(host)
         except WardianError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from wardian.drivers.storage import folders, tree
 from wardian.errors import InvalidInput
+from wardian.model.idmap import IdMap
 from wardian.ports import Space, Traits, Volume
 
 
@@ -48,6 +49,13 @@ class DirStorage:
     def path(self, volume: Volume) -> Path:
         """See ports.Storage."""
         return self._folders.path(volume)
+
+    async def mount(self, volume: Volume, idmap: IdMap | None = None) -> bool:
+        """See ports.Storage: the files are always there."""
+        return False
+
+    async def unmount(self, volume: Volume) -> None:
+        """See ports.Storage."""
 
     async def volumes(self) -> list[Volume]:
         """See ports.Storage."""
