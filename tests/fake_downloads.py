@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -49,6 +49,19 @@ class FakeDownloads:
         if url not in self.answers:
             raise NotFound(f'nothing at "{url}"')
         return self.answers[url]
+
+    async def ask(self, url: str, via: Via, *, limit: int) -> bytes:
+        return self._get(url, via)
+
+    async def bundle(
+        self, url: str, via: Via, targets: Sequence[Path], received: Callable[[int], None], *, limit: int
+    ) -> int:
+        content = self._get(url, via)
+        await self.gate.wait()
+        self._faults.step(f"download {url}")
+        targets[0].write_bytes(content)
+        received(len(content))
+        return 1
 
     async def file(
         self, url: str, via: Via, target: Path, expected: Expected, received: Callable[[int], None]

@@ -279,6 +279,17 @@ class Downloads(Protocol):
     async def headers(self, url: str, via: Via, request: Mapping[str, str]) -> Mapping[str, str]:
         """The headers of a HEAD request with these headers; names in lower case."""
 
+    async def ask(self, url: str, via: Via, *, limit: int) -> bytes:
+        """The body of a GET, at most `limit` bytes. It is not kept, and no message shows the URL's query."""
+
+    async def bundle(
+        self, url: str, via: Via, targets: Sequence[Path], received: Received, *, limit: int
+    ) -> int:
+        """Write the file of an answer, or the files of a multipart one, to new paths; how many there were.
+
+        limit: bytes of all together. What they are is for the caller to verify; he removes them on failure.
+        """
+
     async def file(self, url: str, via: Via, target: Path, expected: Expected, received: Received) -> None:
         """Write the file to a new path; a cut transfer is resumed where it broke.
 

@@ -225,7 +225,9 @@ lxc image import <URL> [<remote>:] [--public] [--alias ALIAS...] [key=value...]
     Have the server fetch an image from the web; only https:// URLs.
 
 lxc image copy [<remote>:]<image> <remote>: [--alias ALIAS...] [--copy-aliases] [--public] [--auto-update]
-    Have the server fetch an image of another remote, and keep it.
+               [--mode pull|relay]
+    Have the server fetch an image of another remote, and keep it. With --mode relay this client carries it,
+    for servers that cannot reach each other.
 
 lxc image refresh [<remote>:]<image> [[<remote>:]<image>...]
     Fetch the newest version of an image from where it came.
@@ -239,6 +241,7 @@ lxc image list [<remote>:] [<filter>...] [--format table|json|csv|yaml|compact]
     Filters: part of an alias or fingerprint, or property=value with regular expressions.
 
 lxc image alias create [<remote>:]<alias> <fingerprint>
+lxc image alias rename [<remote>:]<alias> <new name>
 lxc image alias delete [<remote>:]<alias>
 lxc image alias list [<remote>:] [<filter>...]
 
@@ -254,6 +257,7 @@ Examples:
             Flag("alias", "list", "New alias to define at target"),
             Flag("copy-aliases", "bool", "Copy aliases from source"),
             Flag("auto-update", "bool", "Keep the image up to date after initial copy"),
+            Flag("mode", "str", "Who carries a copied image (pull|relay)", "pull"),
             FORMAT,
         ),
         subcommands="import export copy delete info show edit list refresh alias",

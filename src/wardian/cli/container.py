@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from wardian.client.config import Remote
+
 LOG_HINT = "Try `lxc info --show-log {}` for more info"
 
 
@@ -34,7 +36,7 @@ def launch(session: Session, values: Values, words: list[str]) -> int:
 def _create(session: Session, values: Values, words: list[str]) -> tuple[Connection, str]:
     need(words, 1, 2)
     daemon, name = session.server(words[1] if len(words) > 1 else f"{session.config.default}:")
-    request: dict[str, Any] = {"source": _source(session, daemon, words[0])}
+    request: dict[str, Any] = {"source": _source(session, daemon, words[0], words[1:])}
     if name:
         request["name"] = name
     if values.ephemeral:
@@ -57,14 +59,28 @@ def _pair(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _source(session: Session, daemon: Connection, image: str) -> dict[str, str]:
+def _source(session: Session, daemon: Connection, image: str, target: list[str]) -> dict[str, str]:
     remote, name = session.config.split(image)
+    wanted_by, _ = session.config.split(target[0] if target else f"{session.config.default}:")
+    if remote.protocol == "lxd" and remote.url != wanted_by.url:
+        return _host_source(session, remote, name or "default", daemon)
     if remote.protocol == "lxd":
         guess = _forgotten_colon(session, daemon, image) if ":" not in image else ""
         if not guess:
             return _local_source(daemon, name or "default")
         remote, name = session.config.split(guess)
     return image_fetch.source(remote, name)
+
+
+def _host_source(session: Session, remote: Remote, name: str, daemon: Connection) -> dict[str, str]:
+    """Where the daemon gets an image of another host; without an address it gets it through us, now."""
+    from wardian.cli.image_hosts import HostImage
+
+    image = HostImage(session, remote, name)
+    sources = image.sources()
+    if not sources:
+        return {"type": "image", "fingerprint": image.relay(daemon, public=False)}
+    return image.opened(sources[0])
 
 
 def _forgotten_colon(session: Session, daemon: Connection, image: str) -> str:

@@ -6,9 +6,10 @@ import os
 import sys
 
 from wardian.cli import editor, image_fetch, image_list, image_transfer, output
+from wardian.cli.image_hosts import resolve
 from wardian.cli.options import Values
 from wardian.cli.session import Session, UsageError, need
-from wardian.client.connection import ApiError, Connection, quote
+from wardian.client.connection import Connection, quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,17 +22,6 @@ def run(session: Session, values: Values, words: list[str]) -> int:
         raise UsageError
     SUBCOMMANDS[words[0]](session, values, words[1:])
     return 0
-
-
-def resolve(daemon: Connection, name: str) -> str:
-    """The fingerprint (or prefix) of an alias or fingerprint."""
-    try:
-        target: str = daemon.get(f"/1.0/images/aliases/{quote(name)}")["target"]
-    except ApiError as error:
-        if error.code != 404:
-            raise
-        return name
-    return target
 
 
 def _object(session: Session, word: str) -> dict[str, Any]:
@@ -166,6 +156,10 @@ def _alias(session: Session, values: Values, words: list[str]) -> None:
         need(rest, 2, 2)
         daemon, alias = session.server(rest[0])
         daemon.request("POST", "/1.0/images/aliases", {"name": alias, "target": resolve(daemon, rest[1])})
+    elif action == "rename":
+        need(rest, 2, 2)
+        daemon, alias = session.server(rest[0])
+        daemon.request("POST", f"/1.0/images/aliases/{quote(alias)}", {"name": rest[1]})
     elif action == "delete":
         need(rest, 1, 1)
         daemon, alias = session.server(rest[0])

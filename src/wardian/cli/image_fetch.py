@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from wardian.client.config import Remote
 
 
+PULL, RELAY = MODES = ("pull", "relay")
+"""Who carries a copied image: the server that wants it, or this client."""
+
+
 def source(remote: Remote, name: str) -> dict[str, str]:
-    """Where the daemon gets an image of a remote; ApiError if it gets none from there."""
+    """Where the daemon gets an image of an image server, or of the remote debian:."""
     found = {"type": "image", "mode": "pull", "protocol": remote.protocol, "alias": name or "default"}
     if remote.protocol == "bootstrap":
         return found
-    if remote.protocol != "simplestreams":
-        raise ApiError(f'images of remote "{remote.name}" cannot be fetched in this version')
     from wardian.client import simplestreams
 
     pinned = simplestreams.certificate(remote)
@@ -32,24 +34,44 @@ def copy(session: Session, values: Values, words: list[str]) -> None:
     need(words, 2, 2)
     remote, name = session.config.split(words[0])
     daemon, rest = session.server(words[1])
+    if values.mode not in MODES:
+        raise ApiError(f'invalid mode "{values.mode}"; use {" or ".join(MODES)}')
     if rest:
         raise ApiError(
             'the destination of a copy is a remote alone, as in "local:"; --alias names the image'
         )
-    request: dict[str, Any] = {"source": source(remote, name)}
-    if values.public:
-        request["public"] = True
-    if values.auto_update:
-        request["auto_update"] = True
-    names = [*values.alias, *(_names(remote, name) if values.copy_aliases else [])]
-    fingerprint = session.run(daemon, "POST", "/1.0/images", request)["metadata"]["fingerprint"]
+    names = [*values.alias, *(_names(session, remote, name) if values.copy_aliases else [])]
+    fingerprint = _copy(session, values, remote, name, daemon)
     for alias in names:
         move_alias(daemon, alias, fingerprint)
     print("Image copied successfully!")
 
 
-def _names(remote: Remote, name: str) -> list[str]:
+def _copy(session: Session, values: Values, remote: Remote, name: str, daemon: Connection) -> str:
+    from wardian.cli import image_hosts
+
+    request: dict[str, Any] = {}
+    if values.public:
+        request["public"] = True
+    if values.auto_update:
+        request["auto_update"] = True
+    if values.mode == RELAY:
+        if values.auto_update:
+            raise ApiError("--auto-update needs a server to ask: it does not go with --mode relay")
+        return image_hosts.relay(session, remote, name, daemon, public=values.public)
+    if remote.protocol == "lxd":
+        return image_hosts.copy(session, remote, name, daemon, request)
+    request["source"] = source(remote, name)
+    fingerprint: str = session.run(daemon, "POST", "/1.0/images", request)["metadata"]["fingerprint"]
+    return fingerprint
+
+
+def _names(session: Session, remote: Remote, name: str) -> list[str]:
     """The aliases of a remote's image."""
+    if remote.protocol == "lxd":
+        from wardian.cli.image_hosts import HostImage
+
+        return [alias["name"] for alias in HostImage(session, remote, name).object["aliases"]]
     if remote.protocol == "bootstrap":
         from wardian.cli import image_list
 

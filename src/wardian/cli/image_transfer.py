@@ -11,7 +11,7 @@ from wardian.client.connection import ApiError, Connection, envelope, quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 CHUNK = 1024 * 1024
 BOUNDARY = "----------------------------wardian-image"
@@ -29,7 +29,7 @@ def upload(
         headers["X-LXD-public"] = "1"
     if properties:
         pairs = (text.partition("=") for text in properties)
-        headers["X-LXD-properties"] = "&".join(f"{_field(key)}={_field(value)}" for key, _, value in pairs)
+        headers["X-LXD-properties"] = encoded({key: value for key, _, value in pairs})
     if len(paths) == 1:
         headers["Content-Type"] = "application/octet-stream"
         headers["Content-Length"] = str(os.path.getsize(paths[0]))
@@ -43,12 +43,22 @@ def upload(
         size = sum(len(head) + os.path.getsize(path) + 2 for head, path in parts) + len(end)
         headers["Content-Length"] = str(size)
         body = _multipart(parts, end)
+    return send(daemon, body, headers)
+
+
+def send(daemon: Connection, body: Iterator[bytes], headers: dict[str, str]) -> str:
+    """Send the files of an image, whose length is in the headers; its fingerprint once it is taken in."""
     operation = envelope(daemon.send("POST", "/1.0/images", body, headers))["metadata"]
     finished = daemon.get(f"/1.0/operations/{operation['id']}/wait")
     if finished["status_code"] != 200:
         raise ApiError(finished["err"])
     fingerprint: str = finished["metadata"]["fingerprint"]
     return fingerprint
+
+
+def encoded(properties: Mapping[str, str]) -> str:
+    """Properties as the header X-LXD-properties has them."""
+    return "&".join(f"{_field(key)}={_field(value)}" for key, value in properties.items())
 
 
 def _field(text: str) -> str:

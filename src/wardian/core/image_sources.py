@@ -9,16 +9,17 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
 from wardian import __version__
-from wardian.core import images
+from wardian.core import image_hosts, images
 from wardian.core.host import Host
 from wardian.core.images import AliasWrite, Import
 from wardian.core.operations import Operation
@@ -32,7 +33,7 @@ from wardian.ports import Expected, ImageFiles, Via
 
 log = logging.getLogger(__name__)
 
-BOOTSTRAP, DIRECT, STREAMS = "bootstrap", "direct", "simplestreams"
+BOOTSTRAP, DIRECT, HOST, STREAMS = "bootstrap", "direct", "lxd", "simplestreams"
 FRESH_S = 3600.0
 """How long a server's lists count as fresh (spec/rest-api.md section 23)."""
 RECENT_S = 30.0
@@ -65,10 +66,15 @@ class Plan:
     """Where updates come from, if it was named by something that moves on."""
     properties: Mapping[str, str]
     expires_at: datetime | None = None
+    bundle: str = ""
+    """URL of an answer with all files, instead of `parts`: they are verified together."""
+    bundle_size: int = 0
 
     @property
     def size(self) -> int | None:
         """Bytes of all files, where that is known."""
+        if self.bundle:
+            return self.bundle_size
         sizes = [part.expected.size for part in self.parts]
         return sum(size or 0 for size in sizes) if None not in sizes else None
 
@@ -87,24 +93,25 @@ def _origin(source: ContainerSource | ImageSourceRequest) -> ImageSource | None:
     alias = source.alias or source.fingerprint
     if protocol == BOOTSTRAP:
         return ImageSource(server="", protocol=BOOTSTRAP, alias=alias or "default")
-    if protocol not in (STREAMS, DIRECT):
+    protocol = protocol or HOST
+    if protocol not in (STREAMS, DIRECT, HOST):
         raise InvalidInput(
-            f'field "source.protocol": "{protocol or "lxd"}" is not available in this version; '
-            f'use "{STREAMS}", "{DIRECT}" or "{BOOTSTRAP}"'
+            f'field "source.protocol": "{protocol}" is unknown; use "{STREAMS}", "{HOST}", "{DIRECT}" '
+            f'or "{BOOTSTRAP}"'
         )
     if source.mode not in ("", "pull"):
         raise InvalidInput(f'field "source.mode": "{source.mode}" is not available; use "pull"')
-    if source.secret:
+    if source.secret and protocol != HOST:
         raise InvalidInput(f'field "source.secret": protocol "{protocol}" has no secrets')
     if isinstance(source, ContainerSource) and source.properties:
         raise InvalidInput("Property match is only supported for local images")
     server = simplestreams.check_server(address)
-    if protocol == STREAMS and not alias:
+    if protocol != DIRECT and not alias:
         raise InvalidInput('field "source.alias": name an image of the server, by alias or fingerprint')
     return ImageSource(
         server=server,
         protocol=protocol,
-        alias=alias if protocol == STREAMS else "",
+        alias="" if protocol == DIRECT else alias,
         certificate=source.certificate,
     )
 
@@ -127,7 +134,8 @@ async def ensure(host: Host, source: ContainerSource, operation: Operation) -> I
     found = await _kept(host, origin, config)
     if found is None:
         update_cached = is_true(server_keys.value(config, server_keys.AUTO_UPDATE_CACHED))
-        found = await fetch(host, origin, Import(cached=True, auto_update=update_cached), operation)
+        about = Import(cached=True, auto_update=update_cached)
+        found = await fetch(host, origin, about, operation, source.secret)
     return await images.used(host, found)
 
 
@@ -166,7 +174,7 @@ def pull(host: Host, request: ImageCreate) -> Operation:
     )
 
     async def work(operation: Operation) -> dict[str, Any]:
-        image = await fetch(host, origin, about, operation)
+        image = await fetch(host, origin, about, operation, request.source.secret)
         for alias in request.aliases or []:
             wanted = AliasWrite(name=alias.name, target=image.fingerprint, description=alias.description)
             await images.create_alias(host, wanted)
@@ -195,9 +203,14 @@ async def via(host: Host, certificate: str = "") -> Via:
     return Via(proxies.configured(await host.records.server.get(), os.environ), certificate)
 
 
-async def plan(host: Host, origin: ImageSource, *, fresh_s: float = FRESH_S) -> Plan:
-    """What is to be downloaded for a place outside now. fresh_s: how old the server's lists may be."""
+async def plan(host: Host, origin: ImageSource, *, fresh_s: float = FRESH_S, secret: str = "") -> Plan:
+    """What is to be downloaded for a place outside now.
+
+    fresh_s: how old the server's lists may be. secret: opens a private image of another host, once.
+    """
     how = await via(host, origin.certificate)
+    if origin.protocol == HOST:
+        return await _host_plan(host, origin, how, secret)
     if origin.protocol == STREAMS:
         return await _stream_plan(host, origin, how, fresh_s)
     if origin.protocol == DIRECT:
@@ -245,6 +258,20 @@ async def read_catalogue(host: Host, server: str, how: Via, fresh_s: float) -> s
     return await asyncio.to_thread(simplestreams.Catalogue, server, offers, native)
 
 
+async def _host_plan(host: Host, origin: ImageSource, how: Via, secret: str) -> Plan:
+    offer = await image_hosts.find(host.downloads, origin, how, secret)
+    return Plan(
+        fingerprint=offer.image.fingerprint,
+        parts=(),
+        via=how,
+        filename=offer.image.fingerprint,
+        source=origin if offer.by_alias and offer.image.public else None,
+        properties=offer.image.properties or {},
+        bundle=offer.url,
+        bundle_size=offer.image.size,
+    )
+
+
 async def _direct_plan(host: Host, origin: ImageSource, how: Via) -> Plan:
     """The image that a URL stands for: its headers say which file and which sha256."""
     numbers = ", ".join(str(architectures.find(name).number) for name in host.machine.architectures)
@@ -264,7 +291,9 @@ async def _direct_plan(host: Host, origin: ImageSource, how: Via) -> Plan:
 # --- fetching ----------------------------------------------------------------------------------
 
 
-async def fetch(host: Host, origin: ImageSource, about: Import, operation: Operation) -> Image:
+async def fetch(
+    host: Host, origin: ImageSource, about: Import, operation: Operation, secret: str = ""
+) -> Image:
     """The image of a place outside, in the store by then. about: how it is recorded if it is new.
 
     Without a network an image that came from there before is good enough for a container.
@@ -273,7 +302,7 @@ async def fetch(host: Host, origin: ImageSource, about: Import, operation: Opera
         return await _build(host, origin, about, operation)
     operation.progress("download", "looking for the image")
     try:
-        found = await plan(host, origin)
+        found = await plan(host, origin, secret=secret)
     except HostFailed as error:
         before = await _of_origin(host, origin) if about.cached else None
         if before is None:
@@ -304,16 +333,24 @@ async def download(host: Host, found: Plan, about: Import, operation: Operation)
         )
         _check_room(host, found)
         async with images.building(host) as folder:
-            built = ImageFiles(folder / "meta", folder / "root" if len(found.parts) > 1 else None)
-            await _download_parts(host, found, built, operation)
+            built = await _download_files(host, found, folder, operation)
             operation.progress("download", "verifying")
             return await images.take_in(host, built, about)
 
 
-async def _download_parts(host: Host, found: Plan, built: ImageFiles, operation: Operation) -> None:
-    meter, done = Meter(operation, "download", found.size), 0
-    for part, target in zip(found.parts, (built.metadata, built.rootfs), strict=False):
-        assert target is not None
+async def _download_files(host: Host, found: Plan, folder: Path, operation: Operation) -> ImageFiles:
+    meter, targets = Meter(operation, "download", found.size), (folder / "meta", folder / "root")
+    if found.bundle:
+        count = await host.downloads.bundle(found.bundle, found.via, targets, meter, limit=found.bundle_size)
+    else:
+        count = len(found.parts)
+        await _download_parts(host, found, targets, meter)
+    return ImageFiles(targets[0], targets[1] if count > 1 else None)
+
+
+async def _download_parts(host: Host, found: Plan, targets: Sequence[Path], meter: Meter) -> None:
+    done = 0
+    for part, target in zip(found.parts, targets, strict=False):
         before = done
 
         def received(position: int, before: int = before) -> None:

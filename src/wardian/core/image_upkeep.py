@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 HOUR_S = 3600.0
 PRUNE_S = 24 * HOUR_S
-UPDATED_PROTOCOLS = (image_sources.STREAMS, image_sources.DIRECT)
+UPDATED_PROTOCOLS = (image_sources.STREAMS, image_sources.DIRECT, image_sources.HOST)
 
 
 # --- updates -----------------------------------------------------------------------------------

@@ -206,7 +206,6 @@ async def test_a_url_is_asked_for_the_file_and_its_hash(api: Caller, web: FakeDo
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"protocol": "lxd"}, 'field "source.protocol"'),
         ({"protocol": "ftp"}, 'field "source.protocol"'),
         ({"mode": "push"}, 'field "source.mode"'),
         ({"secret": "x"}, 'field "source.secret"'),

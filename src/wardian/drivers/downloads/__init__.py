@@ -5,7 +5,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -13,11 +13,13 @@ from typing import TypeVar
 import aiohttp
 
 from wardian import __version__
+from wardian.drivers.downloads.bundle import Bundle
 from wardian.drivers.downloads.requests import (
     Unreachable,
     check_status,
     explained,
     open_answer,
+    shown,
     tls,
 )
 from wardian.drivers.downloads.transfer import Cut, Transfer
@@ -93,7 +95,7 @@ class WebDownloads:
             async for piece in answer.content.iter_any():
                 found += piece
                 if len(found) > limit:
-                    raise InvalidInput(f'"{url}" is larger than the {limit} bytes allowed for it')
+                    raise InvalidInput(f'"{shown(url)}" is larger than the {limit} bytes allowed for it')
             return answer.status, answer.headers, bytes(found)
 
     async def headers(self, url: str, via: Via, request: Mapping[str, str]) -> Mapping[str, str]:
@@ -105,6 +107,10 @@ class WebDownloads:
         ):
             check_status(answer, url, (200,))
             return {name.lower(): value for name, value in answer.headers.items()}
+
+    async def ask(self, url: str, via: Via, *, limit: int) -> bytes:
+        """See ports.Downloads."""
+        return (await self._fetch(url, via, {}, limit))[2]
 
     # --- files ---------------------------------------------------------------------------------
 
@@ -127,6 +133,18 @@ class WebDownloads:
                 else:
                     raise transfer.broken()
             transfer.check()
+
+    async def bundle(
+        self, url: str, via: Via, targets: Sequence[Path], received: Received, *, limit: int
+    ) -> int:
+        """See ports.Downloads."""
+        async with (
+            self._session(via) as session,
+            explained(url, via),
+            await open_answer(session, "GET", url, via, {}) as answer,
+        ):
+            check_status(answer, url, (200,))
+            return await Bundle(url, limit, received).write(answer, targets)
 
     async def _continue(self, session: aiohttp.ClientSession, via: Via, transfer: "Transfer") -> None:
         """Fetch what is missing. Cut if it breaks off."""

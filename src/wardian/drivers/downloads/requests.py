@@ -36,7 +36,7 @@ async def open_answer(
         location = answer.headers.get("Location", "")
         answer.close()
         url = await _redirected(first, url, location, is_direct=not proxy)
-    raise HostFailed(f'{host_of(first)} redirects "{first}" more than {REDIRECTS} times')
+    raise HostFailed(f'{host_of(first)} redirects "{shown(first)}" more than {REDIRECTS} times')
 
 
 async def _redirected(first: str, url: str, location: str, *, is_direct: bool) -> str:
@@ -46,10 +46,12 @@ async def _redirected(first: str, url: str, location: str, *, is_direct: bool) -
         parts = urlsplit(target)
         host, port = parts.hostname or "", parts.port or 443
     except ValueError:
-        raise HostFailed(f'{host_of(first)} redirects "{first}" to something that is no URL') from None
+        raise HostFailed(
+            f'{host_of(first)} redirects "{shown(first)}" to something that is no URL'
+        ) from None
     if parts.scheme != "https" or not host or "@" in parts.netloc:
         raise HostFailed(
-            f'{host_of(first)} redirects "{first}" to {target[:200]!a}; only https:// is followed'
+            f'{host_of(first)} redirects "{shown(first)}" to {target[:200]!a}; only https:// is followed'
         )
     before = urlsplit(first).hostname or ""
     if (
@@ -57,7 +59,9 @@ async def _redirected(first: str, url: str, location: str, *, is_direct: bool) -
         and await _is_near(host, port, resolve=is_direct)
         and not await _is_near(before, urlsplit(first).port or 443, resolve=is_direct)
     ):
-        raise HostFailed(f'{host_of(first)} redirects "{first}" to this machine or its link; not followed')
+        raise HostFailed(
+            f'{host_of(first)} redirects "{shown(first)}" to this machine or its link; not followed'
+        )
     return target
 
 
@@ -81,8 +85,8 @@ def check_status(answer: aiohttp.ClientResponse, url: str, good: tuple[int, ...]
     if answer.status in good:
         return
     if answer.status in (404, 410):
-        raise NotFound(f'{host_of(url)} has no "{url}" (status {answer.status})')
-    raise HostFailed(f'{host_of(url)} refuses "{url}" with status {answer.status}')
+        raise NotFound(f'{host_of(url)} has no "{shown(url)}" (status {answer.status})')
+    raise HostFailed(f'{host_of(url)} refuses "{shown(url)}" with status {answer.status}')
 
 
 class Unreachable(HostFailed):
@@ -125,6 +129,11 @@ def _reason(url: str, via: Via, error: BaseException) -> str:
 def host_of(url: str) -> str:
     parts = urlsplit(url)
     return f'"{parts.hostname}{f":{parts.port}" if parts.port else ""}"'
+
+
+def shown(url: str) -> str:
+    """The URL as people may read it: a query can hold a secret."""
+    return url.partition("?")[0]
 
 
 def tls(certificate: str) -> ssl.SSLContext:
