@@ -306,6 +306,8 @@ class FakeRuntime:
         self._frozen: set[str] = set()
         self.stubborn: set[str] = set()
         self.plans: dict[str, StartPlan] = {}
+        self.cpu_numbers: tuple[int, ...] = (0, 1)
+        self.written: dict[str, dict[str, str]] = {}
         self.reboots: asyncio.Queue[Started] = asyncio.Queue()
 
     def open(self) -> None:
@@ -351,11 +353,15 @@ class FakeRuntime:
     def is_frozen(self, started: Started) -> bool:
         return started.name in self._frozen
 
+    def cpus(self) -> tuple[int, ...]:
+        return self.cpu_numbers
+
     def usage(self, started: Started) -> Usage:
         return Usage(processes=7, cpu_ns=1, memory=2, memory_peak=3)
 
     def limit(self, started: Started, knobs: Sequence[tuple[str, str]]) -> None:
         self._faults.step("limit")
+        self.written.setdefault(started.name, {}).update(knobs)
 
     async def execute(self, started: Started, command: Command, fds: tuple[int, int, int]) -> Process:
         self._faults.step("execute")
@@ -438,7 +444,6 @@ def make_host(root: Path, faults: Faults | None = None) -> Host:
             kernel="Linux",
             kernel_version="6.1",
             memory_total=8 * 1024**3,
-            cpus=(0, 1),
             control_files=frozenset(),
         ),
         stop=lambda: None,

@@ -525,6 +525,9 @@ class Runtime(Protocol):
     def is_frozen(self, started: Started) -> bool:
         """Whether it is frozen now."""
 
+    def cpus(self) -> tuple[int, ...]:
+        """Numbers of the CPUs that containers may use now, ascending; HostFailed if that is not told."""
+
     def usage(self, started: Started) -> "Usage":
         """What the container uses now, read from its control groups."""
 

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 from tests.system.harness import Daemon
-from wardian.linux import cgroups
 
 
 def test_launch_runs_an_unprivileged_system(daemon: Daemon, container: str) -> None:
@@ -199,29 +198,3 @@ def test_two_daemons_side_by_side(daemon: Daemon, container: str) -> None:
         assert daemon.lxc("list", f"^{container}$", "-c", "s", "--format", "csv") == "RUNNING\n"
     finally:
         other.close()
-
-
-def test_limits_change_while_the_container_runs(daemon: Daemon, container: str) -> None:
-    pid = int(daemon.lxc("list", f"^{container}$", "-c", "p", "--format", "csv"))
-    group = cgroups.Group(pid)
-
-    def memory() -> int | None:
-        return group.number("memory", "memory.limit_in_bytes", "memory.max")
-
-    unlimited = memory()
-    for size in (64, 32, 128):
-        daemon.lxc("config", "set", container, "limits.memory", f"{size}MB")
-        assert memory() == size * 2**20
-    daemon.lxc("config", "set", container, "limits.processes", "50")
-    assert group.number("pids", "pids.max", "pids.max") == 50
-    daemon.lxc("config", "set", container, "limits.cpu", "0-0")
-    assert (group.read("cpuset", "cpuset.cpus", "cpuset.cpus") or "").strip() == "0"
-    daemon.lxc("profile", "create", "small")
-    daemon.lxc("profile", "apply", container, "default,small")
-    daemon.lxc("config", "unset", container, "limits.memory")
-    assert memory() == unlimited
-    daemon.lxc("profile", "set", "small", "limits.memory", "48MB")
-    assert memory() == 48 * 2**20
-    daemon.lxc("profile", "apply", container, "default")
-    daemon.lxc("profile", "delete", "small")
-    assert memory() == unlimited

@@ -17,12 +17,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wardian.core import image_sources, images, pools
+from wardian.core import image_sources, images, limits, pools
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
 from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound, WardianError
-from wardian.model import architectures, devices, expand, idmap, keys, limits, names, petnames
+from wardian.model import architectures, devices, expand, idmap, keys, names, petnames
 from wardian.model.container import Config, Container, Devices, Image, Profile
 from wardian.model.requests import ContainerCreate, ContainerUpdate
 from wardian.model.units import is_true, parse_size
@@ -355,27 +355,11 @@ async def update(host: Host, name: str, request: ContainerUpdate) -> None:
         after = with_volatile(after, result, await wanted_idmap(host, name, result))
         old = await expanded(host, before)
         async with Undo() as undo:
-            apply_limits(host, name, old.config, result.config)
-            undo.on_failure(apply_limits, host, name, result.config, old.config)
+            limits.change(host, name, old.config, result.config)
+            undo.on_failure(limits.change, host, name, result.config, old.config)
             await host.records.containers.replace(after)
             undo.keep()
     host.events.lifecycle("container-updated", url(name))
-
-
-def apply_limits(host: Host, name: str, old: Config, new: Config) -> None:
-    """Have a running container follow a change of its limits; HostFailed with the former ones in force."""
-    started = host.running.get(name)
-    if started is None:
-        return
-    machine = host.machine
-    around = limits.CgroupHost(
-        host.runtime.cgroups, machine.memory_total, machine.cpus, files=machine.control_files
-    )
-    try:
-        host.runtime.limit(started, limits.change(old, new, around))
-    except HostFailed:
-        host.runtime.limit(started, limits.change(new, old, around))
-        raise
 
 
 async def delete(host: Host, name: str) -> Operation:
@@ -423,7 +407,7 @@ async def profile_changed(host: Host, before: Profile) -> None:
             result = merged(container, present)
             old = merged(container, [before if p.name == before.name else p for p in present])
             try:
-                apply_limits(host, container.name, old.config, result.config)
+                limits.change(host, container.name, old.config, result.config)
             except HostFailed as error:
                 failures.append(str(error))
             wanted = await wanted_idmap(host, container.name, result)

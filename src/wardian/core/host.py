@@ -56,8 +56,6 @@ class Machine:
     kernel_version: str
     memory_total: int
     """Bytes."""
-    cpus: tuple[int, ...]
-    """Numbers of the CPUs that are online."""
     control_files: frozenset[str]
     """Which of the cgroup files of `model.limits` this kernel has."""
 
@@ -91,6 +89,10 @@ class Host:
     """Containers that run, kept by core.lifecycle from pidfd events; never asked per request."""
     frozen: set[str] = field(default_factory=set)
     """Which of them are frozen."""
+    cpu_wishes: dict[str, str] = field(default_factory=dict)
+    """`limits.cpu` of the containers that run and have one; kept by core.limits."""
+    cpu_sets: dict[str, list[int]] = field(default_factory=dict)
+    """The CPUs that each of them has got."""
     kept_ephemeral: set[str] = field(default_factory=set)
     """Ephemeral containers that a restart stops: they are not deleted."""
     images_in_use: Counter[str] = field(default_factory=Counter)

@@ -14,13 +14,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wardian.core import containers, templates
+from wardian.core import containers, limits, templates
 from wardian.core.containers import Expanded, resources, url, volume
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
 from wardian.errors import HostFailed, InvalidInput, WardianError
-from wardian.model import devices, expand, keys, limits, units
+from wardian.model import devices, expand, keys, units
 from wardian.model.container import Container
 from wardian.model.idmap import IdMap
 from wardian.model.requests import StateChange
@@ -48,8 +48,10 @@ class Watcher:
     async def open(self) -> None:
         """Find what runs already and follow it."""
         for started in await self._host.runtime.find_all():
-            if await self._host.records.containers.find(started.name) is not None:
+            container = await self._host.records.containers.find(started.name)
+            if container is not None:
                 await self.follow(started)
+                limits.runs(self._host, started.name, await self._config(container))
         self._reboots = asyncio.create_task(self._follow_reboots(), name="follow reboots")
 
     async def close(self) -> None:
@@ -71,6 +73,13 @@ class Watcher:
         name = f"wait for the end of {started.name}"
         self._tasks[started.name] = asyncio.create_task(self._wait(started), name=name)
 
+    async def _config(self, container: Container) -> dict[str, str]:
+        """Its merged configuration; its own if a profile of it is missing."""
+        try:
+            return (await containers.expanded(self._host, container)).config
+        except WardianError:
+            return container.config
+
     async def wait_stopped(self, name: str) -> None:
         """Return once the container has ended and that is recorded; at once if it does not run."""
         if name in self._stopped:
@@ -87,6 +96,7 @@ class Watcher:
         self._host.running.pop(started.name, None)
         self._host.frozen.discard(started.name)
         self._host.addresses.forget(started.name)
+        limits.ended(self._host, started.name)
         await _unmount(self._host, started.name)
         try:
             await _record_stopped(self._host, started.name)
@@ -102,6 +112,9 @@ class Watcher:
             if started.name in self._host.running:
                 log.info('container "%s" rebooted', started.name)
                 self._host.running[started.name] = started
+                container = await self._host.records.containers.find(started.name)
+                if container is not None:
+                    limits.again(self._host, started.name, await self._config(container))
                 await self._watch_addresses(started)
                 self._host.events.lifecycle("container-restarted", url(started.name))
 
@@ -289,6 +302,7 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
         started = await host.runtime.start(dataclasses.replace(plan, shifted=shifted))
         undo.keep()
     await host.watcher.follow(started)
+    limits.runs(host, name, merged.config)
     host.events.lifecycle("container-started", url(name))
 
 
@@ -304,13 +318,7 @@ def _plan(host: Host, container: Container, merged: Expanded, wanted: IdMap) -> 
         read_only=is_true(root.get("readonly", "")),
         nesting=is_true(config.get("security.nesting", "")),
         environment={k.removeprefix("environment."): v for k, v in keys.under(config, "environment.")},
-        settings=limits.cgroup_settings(
-            config,
-            cgroup=host.runtime.cgroups,
-            memory_total=host.machine.memory_total,
-            cpus=host.machine.cpus,
-            files=host.machine.control_files,
-        ),
+        settings=limits.settings(host, config),
         devices=_device_plans(host, container, merged),
         raw=config.get("raw.lxc", ""),
     )

@@ -87,7 +87,6 @@ def _machine() -> Machine:
         kernel=name.system,
         kernel_version=name.release,
         memory_total=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        cpus=tuple(sorted(os.sched_getaffinity(0))),
         control_files=_control_files(),
     )
 

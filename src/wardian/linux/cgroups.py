@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 ROOT = Path("/sys/fs/cgroup")
+ISOLATED = Path("/sys/devices/system/cpu/isolated")
 PAYLOAD = "lxc.payload"
 """liblxc puts what runs inside a container below a group whose name begins so."""
 
@@ -60,6 +61,17 @@ def files_of_new_group(parent: Path) -> list[str]:
         return os.listdir(group)
     finally:
         group.rmdir()
+
+
+def effective_cpus(root: Path = ROOT) -> str:
+    """The CPUs that a new group may use, in the kernel's list format; FileNotFoundError without cpuset."""
+    name = "cpuset.cpus.effective" if kind_of(root) == "v2" else "cpuset/cpuset.effective_cpus"
+    return (root / name).read_text().strip()
+
+
+def isolated_cpus() -> str:
+    """The CPUs that are kept from the scheduler (`isolcpus=`), in the kernel's list format."""
+    return ISOLATED.read_text().strip() if ISOLATED.exists() else ""
 
 
 def _words(path: Path) -> set[str]:

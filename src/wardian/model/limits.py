@@ -11,15 +11,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from wardian.errors import InvalidInput
-from wardian.model import units
+from wardian.model import cpus, units
 
 Knob = tuple[str, str]
 Config = Mapping[str, str]
 
-MOST_CPUS = 8192
-"""CPU numbers the kernel can have; bounds the ranges of a pin set."""
-
-_PINS = re.compile(r"[0-9]{1,4}(?:-[0-9]{1,4})?(?:,[0-9]{1,4}(?:-[0-9]{1,4})?)*")
 _QUOTA = re.compile(r"([0-9]{1,9})ms/([0-9]{1,9})ms")
 _LONGEST_PERIOD_MS = 1000
 
@@ -42,21 +38,12 @@ class CgroupHost:
         return self.files is None or name in self.files
 
 
-def cgroup_settings(
-    config: Config,
-    *,
-    cgroup: Literal["v1", "v2"],
-    memory_total: int,
-    cpus: Sequence[int],
-    usage: Mapping[int, int] | None = None,
-    files: Collection[str] | None = None,
-) -> list[tuple[str, str]]:
+def cgroup_settings(config: Config, host: CgroupHost) -> list[tuple[str, str]]:
     """The (liblxc key, value) lines for an expanded configuration, in the order they must be written.
 
-    Arguments as in `CgroupHost`. Raises InvalidInput for a pin set that names no CPU of this host.
+    Raises InvalidInput for a pin set that names no CPU of this host.
     """
-    host = CgroupHost(cgroup, memory_total, cpus, usage or {}, files)
-    prefix = "lxc.cgroup." if cgroup == "v1" else "lxc.cgroup2."
+    prefix = "lxc.cgroup." if host.version == "v1" else "lxc.cgroup2."
     return [(prefix + name, value) for group in GROUPS for name, value in group(config, host)]
 
 
@@ -108,8 +95,8 @@ def cpu(config: Config, host: CgroupHost) -> list[Knob]:
     wanted = config.get("limits.cpu", "")
     if not wanted:
         return []
-    chosen = choose_cpus(wanted, host.cpus, host.usage)
-    return [("cpuset.cpus", render_cpus(chosen))] if host.has("cpuset.cpus") else []
+    chosen = cpus.choose(wanted, host.cpus, host.usage)
+    return [("cpuset.cpus", cpus.render(chosen))] if host.has("cpuset.cpus") else []
 
 
 def cpu_time(config: Config, host: CgroupHost) -> list[Knob]:
@@ -201,11 +188,14 @@ _MEMORY_AND_SWAP = "memory.memsw.limit_in_bytes"
 def change(old: Config, new: Config, host: CgroupHost) -> list[Knob]:
     """What to write into the groups of a running container whose configuration becomes `new`.
 
-    What is no longer limited gets the content of `UNSET`.
+    What is no longer limited gets the content of `UNSET`. Without the CPU set: which CPUs a container
+    gets depends on all that run (`cpus.balance`).
     """
-    unset = {**UNSET[host.version], "cpuset.cpus": render_cpus(host.cpus)}
+    unset = UNSET[host.version]
     knobs: list[Knob] = []
     for group in GROUPS:
+        if group is cpu:
+            continue
         before, after = group(old, host), group(new, host)
         if before == after:
             continue
@@ -216,6 +206,15 @@ def change(old: Config, new: Config, host: CgroupHost) -> list[Knob]:
             knobs.append((_MEMORY_AND_SWAP, "-1"))
         knobs += [*lifted, *after]
     return knobs
+
+
+def everything(config: Config, host: CgroupHost) -> list[Knob]:
+    """What to write so that nothing but this configuration counts, whatever was written before."""
+    unset = {**UNSET[host.version], "cpuset.cpus": cpus.render(host.cpus)}
+    knobs = [(name, value) for name, value in unset.items() if host.has(name)]
+    # Memory and swap together come first among what is lifted, and last among what is bounded.
+    knobs.sort(key=lambda knob: knob[0] != _MEMORY_AND_SWAP)
+    return [*knobs, *(knob for group in GROUPS for knob in group(config, host))]
 
 
 def ignored_keys(host: CgroupHost) -> list[str]:
@@ -238,48 +237,6 @@ def parse_allowance(text: str) -> tuple[Literal["share", "quota"], int, int]:
     if re.fullmatch(r"[0-9]{1,4}%", text):
         return "share", int(text[:-1]), 100
     raise InvalidInput(f"Invalid allowance: {text}")
-
-
-def parse_cpus(text: str) -> int | list[int]:
-    """The number of `N`, or the CPUs of a pin set (`0,2`, `0-3`, `1-1`), ascending."""
-    if re.fullmatch(r"[0-9]{1,4}", text) and int(text) >= 1:
-        return int(text)
-    if not _PINS.fullmatch(text) or text.isdigit():
-        raise InvalidInput(f"Invalid cpuset value: {text}")
-    pins: set[int] = set()
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not int(first) <= int(last or first) < MOST_CPUS:
-            raise InvalidInput(f"Invalid cpuset value: {text}")
-        pins.update(range(int(first), int(last or first) + 1))
-    return sorted(pins)
-
-
-def choose_cpus(text: str, cpus: Sequence[int], usage: Mapping[int, int]) -> list[int]:
-    """The CPUs that a `limits.cpu` value gets, ascending: its pin set, or the N least used ones.
-
-    InvalidInput when the pin set names a CPU that this host does not have.
-    """
-    wanted = parse_cpus(text)
-    if isinstance(wanted, int):
-        return sorted(sorted(cpus, key=lambda number: (usage.get(number, 0), number))[:wanted])
-    missing = [number for number in wanted if number not in cpus]
-    if missing:
-        raise InvalidInput(
-            f'limits.cpu "{text}" names CPU {missing[0]}; this host has {render_cpus(cpus)} for containers'
-        )
-    return wanted
-
-
-def render_cpus(cpus: Sequence[int]) -> str:
-    """Ascending CPU numbers in the kernel's list format: `0-3,8`."""
-    spans: list[list[int]] = []
-    for number in cpus:
-        if spans and spans[-1][1] == number - 1:
-            spans[-1][1] = number
-        else:
-            spans.append([number, number])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
 
 
 def _bytes(text: str, memory_total: int) -> int:

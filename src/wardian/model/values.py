@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wardian.errors import InvalidInput
-from wardian.model import idmap, limits, names, units
+from wardian.model import cpus, idmap, limits, names, units
 
 LONGEST_NAME = 255
 
@@ -161,7 +161,7 @@ POSITIVE = Type("integer", "a whole number, 1 or more", _between(1, 2**31 - 1))
 PRIORITY = Type("integer", "0 to 10", _between(0, 10))
 SIZE = Type("size", "`N`, or `N` with `kB MB GB TB PB EB`, multiples of 1024", units.parse_size)
 MEMORY = Type("size or percentage", "as in `512MB`, `2GB`, `10%`", limits.check_memory)
-CPUS = Type("CPUs", "as in `2`, `0,2`, `0-3`, `1-1`", limits.parse_cpus)
+CPUS = Type("CPUs", "as in `2`, `0,2`, `0-3`, `1-1`", cpus.parse)
 ALLOWANCE = Type("CPU time", "as in `50%`, `25ms/100ms`", limits.parse_allowance)
 LINE = Type("text", "one line", str)
 BLOB = Type("text", "any number of lines", str, lines=True)

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wardian.errors import InvalidInput
 from wardian.model import limits
 
 GB = 2**30
@@ -136,56 +135,9 @@ def test_limits_without_control_files_are_named() -> None:
 
 def test_liblxc_gets_the_settings_under_its_own_names() -> None:
     config = {"limits.processes": "5"}
-    v1 = limits.cgroup_settings(config, cgroup="v1", memory_total=GB, cpus=(0, 1))
-    v2 = limits.cgroup_settings(config, cgroup="v2", memory_total=GB, cpus=(0, 1))
+    v1 = limits.cgroup_settings(config, limits.CgroupHost("v1", GB, (0, 1)))
+    v2 = limits.cgroup_settings(config, limits.CgroupHost("v2", GB, (0, 1)))
     assert (v1, v2) == ([("lxc.cgroup.pids.max", "5")], [("lxc.cgroup2.pids.max", "5")])
-
-
-@pytest.mark.parametrize(
-    ("text", "cpus"),
-    [("1", 1), ("8", 8), ("0,2", [0, 2]), ("0-3", [0, 1, 2, 3]), ("1-1", [1]), ("2,0-1,1", [0, 1, 2])],
-)
-def test_cpus_are_a_number_or_a_set(text: str, cpus: int | list[int]) -> None:
-    assert limits.parse_cpus(text) == cpus
-
-
-@pytest.mark.parametrize("text", ["", "0", "-1", "a", "1,", ",1", "1--2", "3-1", "0-9999", "1 ,2", "1\n"])
-def test_other_texts_are_no_cpus(text: str) -> None:
-    with pytest.raises(InvalidInput, match=r"^Invalid cpuset value: "):
-        limits.parse_cpus(text)
-
-
-def test_a_number_of_cpus_gets_the_least_used() -> None:
-    usage = {0: 2, 1: 0, 2: 1}
-    assert limits.choose_cpus("2", range(4), usage) == [1, 3]
-    assert limits.choose_cpus("9", range(4), usage) == [0, 1, 2, 3]
-
-
-def test_pinning_to_a_cpu_that_is_not_there_is_explained() -> None:
-    with pytest.raises(
-        InvalidInput, match=r'^limits.cpu "1,7" names CPU 7; this host has 0-3 for containers$'
-    ):
-        limits.choose_cpus("1,7", range(4), {})
-
-
-@given(st.lists(st.integers(0, 300), min_size=2, unique=True).map(sorted))
-def test_rendered_cpus_read_back_the_same(cpus: list[int]) -> None:
-    assert limits.parse_cpus(limits.render_cpus(cpus)) == cpus
-
-
-@given(
-    st.integers(1, 40),
-    st.sets(st.integers(0, 31), min_size=1),
-    st.dictionaries(st.integers(0, 31), st.integers(0, 9)),
-)
-def test_chosen_cpus_are_the_hosts_and_as_many_as_asked(
-    count: int, cpus: set[int], usage: dict[int, int]
-) -> None:
-    chosen = limits.choose_cpus(str(count), sorted(cpus), usage)
-    assert set(chosen) <= cpus
-    assert len(chosen) == min(count, len(cpus))
-    left_out = cpus - set(chosen)
-    assert not left_out or max(usage.get(c, 0) for c in chosen) <= min(usage.get(c, 0) for c in left_out)
 
 
 @given(st.integers(0, 9999), st.integers(0, 10))

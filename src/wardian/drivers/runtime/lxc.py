@@ -17,6 +17,7 @@ from pathlib import Path
 from wardian.drivers.runtime import render, seccomp
 from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import cgroups, process
+from wardian.model import cpus
 from wardian.model.limits import Knob
 from wardian.model.paths import Paths
 from wardian.ports import Command, Process, Started, StartPlan, Usage
@@ -209,6 +210,17 @@ class Lxc:
         return state is not None and state.strip() in ("FROZEN", "FREEZING", "1")
 
     # --- use -----------------------------------------------------------------------------------
+
+    def cpus(self) -> tuple[int, ...]:
+        """See ports.Runtime."""
+        try:
+            effective = cpus.parse_list(cgroups.effective_cpus())
+            isolated = set(cpus.parse_list(cgroups.isolated_cpus()))
+        except FileNotFoundError:  # no cpuset controller: limits.cpu is ignored
+            return tuple(sorted(os.sched_getaffinity(0)))
+        except OSError as error:
+            raise HostFailed(f"cannot read which CPUs this host has: {error.strerror}") from error
+        return tuple(number for number in effective if number not in isolated) or tuple(effective)
 
     def usage(self, started: Started) -> Usage:
         """See ports.Runtime."""
