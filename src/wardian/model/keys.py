@@ -2,54 +2,18 @@
 
 Read by the API (what is accepted), the runtime (defaults, `render`), live updates (`live`, `changes`),
 the client's help and completion, and the reference manual. A key has a row once it has an effect.
+Rows of limits.* are in `keys_limits`, of volatile.* in `keys_volatile`; the others are here.
 The texts of errors are those of spec/configuration.md section 12, after the name of the key.
 """
 
 import difflib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
 
 from wardian.errors import InvalidInput
-from wardian.model import limits, names, units, values
-from wardian.model.limits import CgroupHost, Knob
+from wardian.model import keys_limits, keys_volatile, units, values
+from wardian.model.key import Key, Where
 
-Where = Literal["container", "profile"]
-
-
-@dataclass(frozen=True)
-class Key:
-    """One key, or a family of keys with one `*` in the name."""
-
-    name: str
-    type: values.Type
-    help: str
-    default: str = ""
-    """What counts when the key is unset; "" when that is no value of its own."""
-    live: Literal["yes", "start", "exec", "n/a"] = "start"
-    """When a change reaches a running container: at once, at its next start, with the next exec."""
-    scope: tuple[Where, ...] = ("container", "profile")
-    render: Callable[[Mapping[str, str], CgroupHost], list[Knob]] | None = None
-    """The group of cgroup settings that this key changes."""
-    check_own: Callable[[str], None] | None = None
-    """For a family: what the part in place of the `*` must be."""
-
-    def covers(self, name: str) -> bool:
-        """Whether this row is about the key of that name."""
-        head, star, tail = self.name.partition("*")
-        if not star:
-            return name == self.name
-        return len(name) > len(head) + len(tail) and name.startswith(head) and name.endswith(tail)
-
-    def own_part(self, name: str) -> str:
-        """What stands in place of the `*` in a name that this family covers."""
-        head, _, tail = self.name.partition("*")
-        return name[len(head) : len(name) - len(tail)]
-
-
-_INTERNAL: tuple[Where, ...] = ("container",)
-
-KEYS: tuple[Key, ...] = (
+_OWN = (
     Key(
         "boot.autostart",
         values.BOOL,
@@ -76,75 +40,6 @@ KEYS: tuple[Key, ...] = (
         "Environment variable of the container's init and of commands run in the container.",
         live="exec",
         check_own=values.check_variable,
-    ),
-    Key(
-        "limits.cpu",
-        values.CPUS,
-        "Number of CPUs (`2`), or which ones (`0,2`, `0-3`, `1-1`). Unset: all.",
-        live="yes",
-        render=limits.cpu,
-    ),
-    Key(
-        "limits.cpu.allowance",
-        values.ALLOWANCE,
-        "A share of the CPU time when the host is busy (`50%`), or a hard limit (`25ms/100ms` of one CPU).",
-        default="100%",
-        live="yes",
-        render=limits.cpu_time,
-    ),
-    Key(
-        "limits.cpu.priority",
-        values.PRIORITY,
-        "Who comes first among containers with the same share; higher is better.",
-        default="10",
-        live="yes",
-        render=limits.cpu_time,
-    ),
-    Key(
-        "limits.disk.priority",
-        values.PRIORITY,
-        "Weight of the container's disk access when disks are busy; higher is better.",
-        default="5",
-        live="yes",
-        render=limits.disk,
-    ),
-    Key(
-        "limits.memory",
-        values.MEMORY,
-        "Most memory, as a size or as a percentage of the host's. Unset: all.",
-        live="yes",
-        render=limits.memory,
-    ),
-    Key(
-        "limits.memory.enforce",
-        values.choice("soft", "hard"),
-        "`hard`: never more than the limit. `soft`: more while the host has memory to spare.",
-        default="hard",
-        live="yes",
-        render=limits.memory,
-    ),
-    Key(
-        "limits.memory.swap",
-        values.BOOL,
-        "Whether the container's memory may be swapped out.",
-        default="true",
-        live="yes",
-        render=limits.memory,
-    ),
-    Key(
-        "limits.memory.swap.priority",
-        values.PRIORITY,
-        "Which container's memory is swapped out first, where the kernel can tell (cgroup v1).",
-        default="10",
-        live="yes",
-        render=limits.memory,
-    ),
-    Key(
-        "limits.processes",
-        values.POSITIVE,
-        "Most processes and threads. Unset: as many as the host allows.",
-        live="yes",
-        render=limits.processes,
     ),
     Key(
         "linux.kernel_modules",
@@ -198,74 +93,13 @@ KEYS: tuple[Key, ...] = (
         live="n/a",
         check_own=values.check_user_key,
     ),
-    Key(
-        "volatile.apply_template",
-        values.choice("create", "copy"),
-        "Templates to apply at the next start.",
-        scope=_INTERNAL,
-        live="n/a",
-    ),
-    Key(
-        "volatile.base_image",
-        values.LINE,
-        "Fingerprint of the image that the container was made from.",
-        scope=_INTERNAL,
-        live="n/a",
-    ),
-    Key(
-        "volatile.idmap.base",
-        values.ID,
-        "First host id of the container's own map; 0 for the shared one.",
-        scope=_INTERNAL,
-        live="n/a",
-    ),
-    Key(
-        "volatile.idmap.next",
-        values.IDMAP,
-        "Id map of the next start.",
-        scope=_INTERNAL,
-        live="n/a",
-    ),
-    Key(
-        "volatile.last_state.idmap",
-        values.IDMAP,
-        "Id map of the last start.",
-        scope=_INTERNAL,
-        live="n/a",
-    ),
-    Key(
-        "volatile.last_state.power",
-        values.choice("RUNNING", "STOPPED"),
-        "Whether the container was running.",
-        scope=_INTERNAL,
-        live="n/a",
-    ),
-    Key(
-        "volatile.*.host_name",
-        values.INTERFACE,
-        "Name on the host that a network device got.",
-        scope=_INTERNAL,
-        live="n/a",
-        check_own=names.check_device,
-    ),
-    Key(
-        "volatile.*.hwaddr",
-        values.HWADDR,
-        "MAC address that a network device got.",
-        scope=_INTERNAL,
-        live="n/a",
-        check_own=names.check_device,
-    ),
-    Key(
-        "volatile.*.name",
-        values.INTERFACE,
-        "Name in the container that a network device got.",
-        scope=_INTERNAL,
-        live="n/a",
-        check_own=names.check_device,
-    ),
 )
-"""Sorted by name, families last among their prefix."""
+
+KEYS: tuple[Key, ...] = (
+    *sorted((*_OWN, *keys_limits.KEYS), key=lambda key: key.name),
+    *keys_volatile.KEYS,
+)
+"""Sorted by name, those that the daemon keeps last."""
 
 _EXACT = {key.name: key for key in KEYS if "*" not in key.name}
 _FAMILIES = tuple(key for key in KEYS if "*" in key.name)

@@ -6,11 +6,12 @@ from hypothesis import strategies as st
 
 from wardian.errors import InvalidInput
 from wardian.model import keys, limits
+from wardian.model.key import Key, Where
 
 IDMAP = '[{"Isuid":true,"Isgid":false,"Hostid":100000,"Nsid":0,"Maprange":65536}]'
 
 
-def refusal(config: dict[str, str], where: keys.Where = "container") -> str:
+def refusal(config: dict[str, str], where: Where = "container") -> str:
     """The message with which a configuration is refused."""
     with pytest.raises(InvalidInput) as caught:
         keys.check_config(config, where=where)
@@ -49,7 +50,7 @@ def refusal(config: dict[str, str], where: keys.Where = "container") -> str:
     ],
 )
 @pytest.mark.parametrize("where", ["container", "profile"])
-def test_a_key_takes_a_value(key: str, value: str, where: keys.Where) -> None:
+def test_a_key_takes_a_value(key: str, value: str, where: Where) -> None:
     keys.check_config({key: value}, where=where)
 
 
@@ -203,7 +204,7 @@ def test_each_limit_names_the_group_that_renders_it() -> None:
 
 
 @given(st.sampled_from([key for key in keys.KEYS if "*" not in key.name]), st.text(max_size=40))
-def test_any_text_is_accepted_or_refused_on_one_line(key: keys.Key, value: str) -> None:
+def test_any_text_is_accepted_or_refused_on_one_line(key: Key, value: str) -> None:
     try:
         keys.check_config({key.name: value}, where="container")
     except InvalidInput as e:

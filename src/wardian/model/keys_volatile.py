@@ -1,0 +1,75 @@
+"""Rows of the keys that the daemon keeps (`volatile.*`): of containers only, never set by a profile."""
+
+from wardian.model import names, values
+from wardian.model.key import Key, Where
+
+_INTERNAL: tuple[Where, ...] = ("container",)
+
+KEYS = (
+    Key(
+        "volatile.apply_template",
+        values.choice("create", "copy"),
+        "Templates to apply at the next start.",
+        scope=_INTERNAL,
+        live="n/a",
+    ),
+    Key(
+        "volatile.base_image",
+        values.LINE,
+        "Fingerprint of the image that the container was made from.",
+        scope=_INTERNAL,
+        live="n/a",
+    ),
+    Key(
+        "volatile.idmap.base",
+        values.ID,
+        "First host id of the container's own map; 0 for the shared one.",
+        scope=_INTERNAL,
+        live="n/a",
+    ),
+    Key(
+        "volatile.idmap.next",
+        values.IDMAP,
+        "Id map of the next start.",
+        scope=_INTERNAL,
+        live="n/a",
+    ),
+    Key(
+        "volatile.last_state.idmap",
+        values.IDMAP,
+        "Id map of the last start.",
+        scope=_INTERNAL,
+        live="n/a",
+    ),
+    Key(
+        "volatile.last_state.power",
+        values.choice("RUNNING", "STOPPED"),
+        "Whether the container was running.",
+        scope=_INTERNAL,
+        live="n/a",
+    ),
+    Key(
+        "volatile.*.host_name",
+        values.INTERFACE,
+        "Name on the host that a network device got.",
+        scope=_INTERNAL,
+        live="n/a",
+        check_own=names.check_device,
+    ),
+    Key(
+        "volatile.*.hwaddr",
+        values.HWADDR,
+        "MAC address that a network device got.",
+        scope=_INTERNAL,
+        live="n/a",
+        check_own=names.check_device,
+    ),
+    Key(
+        "volatile.*.name",
+        values.INTERFACE,
+        "Name in the container that a network device got.",
+        scope=_INTERNAL,
+        live="n/a",
+        check_own=names.check_device,
+    ),
+)
