@@ -1,11 +1,15 @@
 """Commands in containers: streams, statuses, signals, terminals."""
 
 import hashlib
+import json
 import os
 import pty
 import subprocess
+from pathlib import Path
 
 from tests.system.harness import CLIENT_WITH_SITE, PYTHON, Daemon
+from wardian.client.connection import UnixPlace
+from wardian.client.websocket import BINARY, open_websockets
 
 
 def test_streams_are_separate_and_the_status_is_the_commands(daemon: Daemon, container: str) -> None:
@@ -37,6 +41,38 @@ def test_environment_and_folder(daemon: Daemon, container: str) -> None:
     assert daemon.lxc("exec", container, "--user", "1000", "--", "id", "-u") == "1000\n"
 
 
+def test_the_environment_is_in_no_argument_list_and_keeps_out_of_the_hosts_programs(
+    daemon: Daemon, container: str
+) -> None:
+    script = "echo ready; read line; env"
+    words = [
+        "exec",
+        container,
+        "--env",
+        "TOKEN=se\ncret",
+        "--env",
+        "LD_PRELOAD=/nowhere.so",
+        "--env",
+        "PATH=/bin",
+    ]
+    argv = [PYTHON, "-I", "-S", "-c", CLIENT_WITH_SITE, *words, "--", "sh", "-c", script]
+    with subprocess.Popen(
+        argv, env=daemon.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None and child.stdout.readline() == b"ready\n"
+        arguments = [
+            path.read_bytes()
+            for path in Path("/proc").glob("[0-9]*/cmdline")
+            if path.parent.name != str(child.pid)
+        ]
+        said, errors = child.communicate(b"\n")
+    assert not [line for line in arguments if b"cret" in line]
+    shown = set(said.decode().splitlines())
+    assert {"TOKEN=se", "cret", "LD_PRELOAD=/nowhere.so", "PATH=/bin", "container=lxc"} <= shown
+    assert not [line for line in shown if line.startswith(("LXD_DIR", "PYTHON", "OLDPWD"))]
+    assert errors == b""
+
+
 def test_fifty_at_once(daemon: Daemon, container: str) -> None:
     argv = [PYTHON, "-I", "-S", "-c", CLIENT_WITH_SITE, "exec", container, "--", "echo", "x"]
     running = [
@@ -48,18 +84,32 @@ def test_fifty_at_once(daemon: Daemon, container: str) -> None:
 
 
 def test_without_websockets_the_status_is_in_the_operation(daemon: Daemon, container: str) -> None:
-    import json
-
     body = json.dumps({"command": ["sh", "-c", "exit 3"]})
     started = json.loads(daemon.request("POST", f"/1.0/containers/{container}/exec", body))
     waited = json.loads(daemon.request("GET", f"{started['operation']}/wait"))
     assert waited["metadata"]["metadata"]["return"] == 3
 
 
+def test_output_before_anybody_is_connected_is_kept(daemon: Daemon, container: str) -> None:
+    body = json.dumps(
+        {"command": ["sh", "-c", "echo early > /tmp/early; echo said"], "wait-for-websocket": True}
+    )
+    started = json.loads(daemon.request("POST", f"/1.0/containers/{container}/exec", body))
+    while daemon.run("exec", container, "--", "test", "-s", "/tmp/early").returncode:
+        pass
+    url = f"{started['operation']}/websocket?secret="
+    place = UnixPlace(str(daemon.folder / "lxd/unix.socket"))
+    fds = started["metadata"]["metadata"]["fds"]
+    sockets = open_websockets(place, [url + fds[name] for name in ("control", "0", "1", "2")])
+    assert sockets[2].receive()[0] == (BINARY, b"said\n")
+    for socket in sockets:
+        socket.close()
+
+
 def test_a_terminal_has_a_size_and_carries_what_is_typed(daemon: Daemon, container: str) -> None:
     master, slave = pty.openpty()
     subprocess.run(["stty", "rows", "33", "cols", "99"], stdin=slave, check=True)
-    script = "stty size; read line; echo got:$line; exit 5"
+    script = "stty size; seq 3000; read line; echo got:$line; exit 5"
     argv = [PYTHON, "-I", "-S", "-c", CLIENT_WITH_SITE, "exec", container, "--", "sh", "-c", script]
     with subprocess.Popen(
         argv, env=daemon.environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
@@ -69,12 +119,13 @@ def test_a_terminal_has_a_size_and_carries_what_is_typed(daemon: Daemon, contain
         try:
             while chunk := os.read(master, 4096):
                 said += chunk
-                if b"33 99" in said and b"typed" not in said:
+                if b"\n3000\r\n" in said and b"typed" not in said:
                     os.write(master, b"typed\r")
                     said += b"typed"
         except OSError:  # the other end is closed
             pass
     os.close(master)
     assert b"33 99\r\n" in said
+    assert b"\r\r" not in said
     assert b"got:typed\r\n" in said
     assert child.returncode == 5

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
 import sys
 
 from wardian.cli import output
@@ -73,6 +71,9 @@ def _note(path: str, error: str) -> None:
 
 
 def _editor() -> list[str]:
+    import shlex
+    import shutil
+
     for variable in ("VISUAL", "EDITOR"):
         if os.environ.get(variable):
             return shlex.split(os.environ[variable])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found]  # no enumerations: see client/connection.py
 import os
 import select
-import signal
 import sys
 
 from wardian.cli.options import Values
 from wardian.cli.session import Session, container_url, need
 from wardian.client.connection import ApiError
-from wardian.client.websocket import BINARY, WebSocket, open_websocket
+from wardian.client.websocket import BINARY, WebSocket, open_websockets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ def run(session: Session, values: Values, words: list[str]) -> int:
         request["cwd"] = values.cwd
     operation = daemon.request("POST", container_url(name, "exec"), request)[0]["metadata"]
     streams = _connect(daemon.place, operation)
+    finish = daemon.ask(f"/1.0/operations/{operation['id']}/wait")
     (_interact if interactive else _pipe)(streams)
-    finished = daemon.get(f"/1.0/operations/{operation['id']}/wait")
+    finished = finish()
     if finished["status_code"] != 200:
         raise ApiError(finished["err"] or finished["status"])
     return int(finished["metadata"]["return"])
@@ -70,9 +71,10 @@ def _terminal_size() -> tuple[int, int]:
 
 def _connect(place: Place, operation: dict[str, Any]) -> dict[str, WebSocket]:
     url = f"/1.0/operations/{operation['id']}/websocket?secret="
-    # Control first: the command starts when the others are connected, and may be over at once.
-    fds = sorted(operation["metadata"]["fds"].items(), key=lambda item: item[0] != "control")
-    return {name: open_websocket(place, url + secret) for name, secret in fds}
+    # Control first: the command may be over as soon as the others are connected.
+    fds = dict(sorted(operation["metadata"]["fds"].items(), key=lambda item: item[0] != "control"))
+    opened = open_websockets(place, [url + secret for secret in fds.values()])
+    return dict(zip(fds, opened, strict=True))
 
 
 def _send_signals(control: WebSocket) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
 from wardian.cli.session import Session
+from wardian.client import jsontext
 from wardian.client.connection import ApiError, Connection, envelope, quote
 
 TYPE_CHECKING = False
@@ -92,7 +92,7 @@ def download(daemon: Connection, fingerprint: str, target: str) -> None:
     """Fetch an image to a folder, a file name (unified images), or stdout (`-`)."""
     response = daemon.send("GET", f"/1.0/images/{quote(fingerprint)}/export")
     if response.status != 200:
-        raise ApiError(str(json.loads(response.read()).get("error")), response.status)
+        raise ApiError(str(jsontext.loads(response.read()).get("error")), response.status)
     kind = response.headers.get("content-type", "")
     if kind.startswith("multipart/"):
         if not os.path.isdir(target):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from wardian.cli import output
 from wardian.cli.options import Values
 from wardian.cli.session import Session
@@ -102,10 +100,7 @@ def matches(container: dict[str, Any], text: str) -> bool:
         config: dict[str, str] = container["expanded_config"]
         return any(_key_matches(key, name) and _value_matches(wanted, v) for name, v in config.items())
     name = container["name"]
-    try:
-        return text in name or re.search(text, name) is not None
-    except re.error:
-        return text in name
+    return text in name or _found(text, name, otherwise=False)
 
 
 def _key_matches(given: str, name: str) -> bool:
@@ -118,7 +113,14 @@ def _key_matches(given: str, name: str) -> bool:
 
 def _value_matches(wanted: str, value: str) -> bool:
     pattern = wanted if "^" in wanted or "$" in wanted else f"^{wanted}$"
+    return _found(pattern, value, otherwise=wanted == value)
+
+
+def _found(pattern: str, text: str, *, otherwise: bool) -> bool:
+    """Whether the regular expression is found in the text; `otherwise` if it is none."""
+    import re
+
     try:
-        return re.search(pattern, value) is not None
+        return re.search(pattern, text) is not None
     except re.error:
-        return wanted == value
+        return otherwise

@@ -96,12 +96,14 @@ def run() -> None:
     try:
         status = main(sys.argv[1:])
         sys.stdout.flush()
+        sys.stderr.flush()
     except KeyboardInterrupt:
         status = 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141
-    sys.exit(status)
+    # Everything is said: taking the interpreter apart in order would cost 2 ms and change nothing.
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 from wardian import __version__
 from wardian.cli import commands, output
 from wardian.cli.options import Values
 from wardian.cli.session import Session, UsageError, need
+from wardian.client import jsontext
 from wardian.client.connection import ApiError
 from wardian.client.websocket import TEXT, open_websocket
 
@@ -23,7 +23,7 @@ def monitor(session: Session, values: Values, words: list[str]) -> int:
         while not events.closed:
             for kind, payload in events.receive():
                 if kind == TEXT:
-                    event = json.loads(payload)
+                    event = jsontext.loads(payload)
                     sys.stdout.write(output.yaml(dict(sorted(event.items()))) + "\n")
                     sys.stdout.flush()
     except KeyboardInterrupt:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
-from wardian.client import config
+from wardian.client import config, jsontext
 from wardian.client.connection import ApiError, Connection, UnixPlace, quote
 from wardian.client.websocket import TEXT, open_websocket
 
@@ -101,7 +100,7 @@ class Session:
             try:
                 while not events.closed:
                     for kind, payload in events.receive():
-                        operation = json.loads(payload)["metadata"] if kind == TEXT else {}
+                        operation = jsontext.loads(payload)["metadata"] if kind == TEXT else {}
                         if operation.get("id") != id:
                             continue
                         text = _progress_text(operation)

@@ -6,14 +6,19 @@ daemon needs: a request at a time, replies with a length or in chunks, bounded h
 
 from __future__ import annotations
 
-import json
 import os
 import select
-import socket
+
+from wardian.client import jsontext
+
+try:  # without the enumerations of `socket`, which take as long to make as the interpreter to start
+    import _socket as socket
+except ImportError:  # another interpreter
+    import socket  # type: ignore[no-redef]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any, Protocol
 
     class Place(Protocol):
@@ -176,6 +181,12 @@ class Connection:
         headers: dict[str, str] | None = None,
     ) -> Response:
         """Send a request; a body in pieces needs its Content-Length in the headers."""
+        self._ask(verb, path, body, headers)
+        return self._answer()
+
+    def _ask(
+        self, verb: str, path: str, body: bytes | Iterable[bytes], headers: dict[str, str] | None
+    ) -> None:
         if self._is_stale():
             self.close()
         if self._sock is None:
@@ -195,6 +206,9 @@ class Connection:
                     self._sock.sendall(piece)
         except OSError:
             pass  # the daemon has answered before reading everything: its answer, or reading it, says why
+
+    def _answer(self) -> Response:
+        assert self._stream is not None
         status, found = read_head(self._stream)
         return Response(status, found, self._stream)
 
@@ -202,12 +216,24 @@ class Connection:
         self, verb: str, path: str, content: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[dict[str, Any], dict[str, str]]:
         """(envelope, headers) of a JSON request; ApiError if the daemon says no."""
-        body = b"" if content is None else json.dumps(content).encode()
+        body = b"" if content is None else jsontext.dumps(content).encode()
         response = self.send(verb, path, body, headers)
         try:
             return envelope(response), response.headers
         except ApiError as error:
             raise self.place.explain(error) from None
+
+    def ask(self, path: str) -> Callable[[], Any]:
+        """Send a GET at once; calling the result waits for its metadata. No other request in between."""
+        self._ask("GET", path, b"", None)
+
+        def answer() -> Any:
+            try:
+                return envelope(self._answer())["metadata"]
+            except ApiError as error:
+                raise self.place.explain(error) from None
+
+        return answer
 
     def get(self, path: str) -> Any:
         """The metadata of a GET."""
@@ -231,7 +257,7 @@ class Connection:
 def envelope(response: Response) -> dict[str, Any]:
     """The reply's envelope; ApiError with the daemon's message if it is an error."""
     try:
-        found: dict[str, Any] = json.loads(response.read())
+        found: dict[str, Any] = jsontext.loads(response.read())
     except ValueError:
         raise ApiError(
             f"the daemon's reply (status {response.status}) is not JSON", response.status

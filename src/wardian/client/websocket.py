@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import os
 import struct
 
@@ -10,7 +10,8 @@ from wardian.client.connection import ApiError, Response, Stream, envelope, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
+    import _socket as socket
+    from collections.abc import Iterable
 
     from wardian.client.connection import Place
 
@@ -155,12 +156,26 @@ class WebSocket:
 
 def open_websocket(place: Place, path: str) -> WebSocket:
     """Connect and shake hands; ApiError if the daemon refuses."""
+    return open_websockets(place, [path])[0]
+
+
+def open_websockets(place: Place, paths: Iterable[str]) -> list[WebSocket]:
+    """Several at once: all ask before the first answer is awaited."""
+    asked = [_ask(place, path) for path in paths]
+    return [_accepted(place, sock) for sock in asked]
+
+
+def _ask(place: Place, path: str) -> socket.socket:
     sock = place.dial()
-    key = base64.b64encode(os.urandom(16)).decode()
+    key = binascii.b2a_base64(os.urandom(16), newline=False).decode()
     sock.sendall(
         f"GET {path} HTTP/1.1\r\nHost: {place.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
     )
+    return sock
+
+
+def _accepted(place: Place, sock: socket.socket) -> WebSocket:
     stream = Stream(sock)
     status, headers = read_head(stream)
     if status != 101:

@@ -7,14 +7,10 @@ ends a stream in its direction.
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import logging
 import os
 import signal
-import struct
-import termios
-import tty
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +19,7 @@ from wardian.core.containers import resources
 from wardian.core.host import Host
 from wardian.core.operations import Operation, Socket
 from wardian.errors import InvalidInput
-from wardian.linux import process
+from wardian.linux import process, terminals
 from wardian.model import keys
 from wardian.model.requests import ExecRequest
 from wardian.ports import Command, Process, Started
@@ -40,6 +36,8 @@ DEFAULTS = {
     "LANG": "C.UTF-8",
 }
 CONTROL_FRAME_BYTES = 4096
+CONNECTS_WITHIN_S = 30.0
+"""How long a command may wait for somebody to connect to its streams."""
 MAXIMUM_ID = 2**32 - 2
 
 
@@ -105,7 +103,6 @@ async def _run_silently(host: Host, started: Started, command: Command) -> dict[
 async def _run_on_pipes(
     host: Host, started: Started, command: Command, operation: Operation
 ) -> dict[str, Any]:
-    stdin, stdout, stderr = await _connected(operation, "0", "1", "2")
     with contextlib.ExitStack() as fds:
         pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(3)]
         ours = [pipes[0][1], pipes[1][0], pipes[2][0]]
@@ -119,6 +116,7 @@ async def _run_on_pipes(
         finally:
             for fd in theirs:
                 os.close(fd)
+        stdin, stdout, stderr = await _connected(operation, child, "0", "1", "2")
         async with asyncio.TaskGroup() as streams:
             feed = streams.create_task(_feed(stdin, ours[0], kept), name="exec stdin")
             control = streams.create_task(_control(operation, child, None), name="exec control")
@@ -197,21 +195,20 @@ async def _drain(fd: int, target: Socket, is_over: Callable[[], bool]) -> None:
 async def _run_on_terminal(
     host: Host, started: Started, command: Command, request: ExecRequest, operation: Operation
 ) -> dict[str, Any]:
-    (terminal,) = await _connected(operation, "0")
-    master, slave = os.openpty()
+    master, slave = terminals.open_carrier(request.width, request.height)
     os.set_blocking(master, False)
     with contextlib.ExitStack() as fds:
         fds.callback(os.close, master)
         try:
-            set_size(master, request.width, request.height)
             child = await host.runtime.execute(started, command, (slave, slave, slave))
         finally:
             os.close(slave)
+        (terminal,) = await _connected(operation, child, "0")
         over = False
         async with asyncio.TaskGroup() as streams:
             feed = streams.create_task(_type(terminal, master), name="exec input")
             control = streams.create_task(_control(operation, child, master), name="exec control")
-            output = streams.create_task(_show(master, terminal, lambda: over), name="exec output")
+            output = streams.create_task(_drain(master, terminal, lambda: over), name="exec output")
             status = await child.wait()
             over = True
             await _drain_rest(output)
@@ -219,22 +216,6 @@ async def _run_on_terminal(
             control.cancel()
     await _say_end(terminal)
     return {"return": status}
-
-
-async def _show(master: int, target: Socket, is_over: Callable[[], bool]) -> None:
-    """Copy what the terminal shows.
-
-    The terminal in the container makes line ends; ours only carries bytes. The attaching program
-    turns line ends on again as it starts, so they are turned off, and mended, at the first output.
-    """
-    await process.wait_readable(master)
-    try:
-        tty.setraw(master)
-        first = os.read(master, CHUNK)
-    except OSError:  # EIO: the command is gone already
-        return
-    await target.send(first.replace(b"\r\r\n", b"\r\n"))
-    await _drain(master, target, is_over)
 
 
 async def _drain_rest(output: asyncio.Task[None]) -> None:
@@ -250,12 +231,6 @@ async def _type(source: Socket, master: int) -> None:
     while isinstance(frame := await source.receive(), bytes):
         if not await _write_all(master, frame):
             return
-
-
-def set_size(fd: int, width: int, height: int) -> None:
-    """Set the size of a terminal in characters; sizes that make no sense are ignored."""
-    if 0 < width < 65536 and 0 < height < 65536:
-        fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
 
 
 # --- control -----------------------------------------------------------------------------------
@@ -276,7 +251,7 @@ def _obey(frame: str, child: Process, terminal: int | None) -> None:
         message = json.loads(frame)
         kind = message["command"]
         if kind == "window-resize" and terminal is not None:
-            set_size(terminal, int(message["args"]["width"]), int(message["args"]["height"]))
+            terminals.set_size(terminal, int(message["args"]["width"]), int(message["args"]["height"]))
             child.resized()
         elif kind == "signal" and 0 < int(message["signal"]) < signal.NSIG:
             child.signal(int(message["signal"]))
@@ -284,8 +259,16 @@ def _obey(frame: str, child: Process, terminal: int | None) -> None:
         log.debug("exec: ignoring control message %r", frame)
 
 
-async def _connected(operation: Operation, *names: str) -> list[Socket]:
-    return list(await asyncio.gather(*(operation.sockets[name] for name in names)))
+async def _connected(operation: Operation, child: Process, *names: str) -> list[Socket]:
+    """The sockets of the streams. The command runs meanwhile, so a client that stays away ends it."""
+    try:
+        async with asyncio.timeout(CONNECTS_WITHIN_S):
+            return list(await asyncio.gather(*(operation.sockets[name] for name in names)))
+    except TimeoutError:
+        child.signal(signal.SIGKILL)
+        raise InvalidInput(
+            f"nobody connected to the streams of the command within {CONNECTS_WITHIN_S:.0f} s"
+        ) from None
 
 
 async def _say_end(*sockets: Socket) -> None:

@@ -4,8 +4,10 @@ The daemon never forks Python code: everything here is exec (vfork) of another p
 """
 
 import asyncio
+import functools
 import os
 import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -59,6 +61,15 @@ def use_pidfds() -> None:
     """Have asyncio wait for children by pidfd instead of a thread each (its default from 3.12 on)."""
     if sys.version_info < (3, 12):
         asyncio.get_event_loop_policy().set_child_watcher(asyncio.PidfdChildWatcher())
+
+
+@functools.cache
+def program(name: str) -> str:
+    """Where a program is, for a child whose own PATH must not count; HostFailed if it is not installed."""
+    found = shutil.which(name, path=ENVIRONMENT["PATH"])
+    if found is None:
+        raise HostFailed(f'program "{name}" is not installed; install the package that has it')
+    return found
 
 
 async def run(

@@ -108,3 +108,12 @@ def test_only_others_chains_that_drop_are_opened() -> None:
         ]
     }
     assert [found.table for found in firewall.dropping_chains(listing)] == ["filter", "firewalld"]
+
+
+def test_variables_of_the_hosts_own_libraries_are_only_passed_on() -> None:
+    meant = {"TOKEN": "x", "PATH": "/bin", "HOME": "/", "TERM": "xterm", "TZ": "UTC"}
+    inherited, given = render.split_environment(
+        meant | {"LD_PRELOAD": "a", "LC_ALL": "b", "OPENSSL_CONF": "c", "LXC_X": "d"}
+    )
+    assert inherited == {k: v for k, v in meant.items() if k != "TZ"}
+    assert given == {"LD_PRELOAD": "a", "LC_ALL": "b", "OPENSSL_CONF": "c", "LXC_X": "d", "TZ": "UTC"}

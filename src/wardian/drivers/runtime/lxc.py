@@ -258,20 +258,22 @@ class Lxc:
 
     async def execute(self, started: Started, command: Command, fds: tuple[int, int, int]) -> Process:
         """See ports.Runtime."""
-        argv = ["lxc-attach", "-n", started.name, "-P", str(self._paths.containers), "--clear-env"]
+        argv = [process.program("lxc-attach"), "-n", started.name, "-P", str(self._paths.containers)]
         argv += ["-u", str(command.uid), "-g", str(command.gid)]
-        for name, value in sorted(command.environment.items()):
-            argv += ["-v", f"{name}={value}"]
+        # The command inherits the environment of lxc-attach, which only root can read; arguments are
+        # in everybody's list of processes.
+        inherited, given = render.split_environment(command.environment)
+        argv += ["--keep-env", *(f"--set-var={name}={value}" for name, value in sorted(given.items()))]
         argv += ["--", *command.argv]
         on_terminal = os.isatty(fds[0])
         if on_terminal:  # lxc-attach talks to its controlling terminal, which only a session leader gets
-            argv = ["setsid", "--ctty", *argv]
+            argv = [process.program("setsid"), "--ctty", *argv]
         child = await asyncio.create_subprocess_exec(
             *argv,
             stdin=fds[0],
             stdout=fds[1],
             stderr=fds[2],
-            env=process.ENVIRONMENT,
+            env=inherited,
             start_new_session=not on_terminal,
             cwd=_cwd_for(command.cwd),
         )

@@ -7,7 +7,8 @@ pulls in sleeps half a second at every stop.
 Rule: no value can add a line. Everything goes through `_line`, which refuses control characters.
 """
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,13 @@ HOST_SOURCES = (MQUEUE, *HOST_FILES, *HOST_FOLDERS)
 """What is shown to containers where the host has it."""
 
 CONSOLE_LOG_SIZE = "1MB"
+
+READ_BY_LIBRARIES = re.compile(
+    r"(LD|MALLOC|GCONV|GLIBC|OPENSSL|SSL|LXC|DBUS|SYSTEMD|LISTEN)_.*|GETCONF_DIR|HOSTALIASES|LOCALDOMAIN"
+    r"|LOCPATH|NIS_PATH|NLSPATH|RESOLV_HOST_CONF|RES_OPTIONS|TMPDIR|TZ|TZDIR|LANG|LANGUAGE|LC_.*"
+)
+"""Variables that the loader, the C library (what they ignore in set-user-ID programs, ld.so(8)) and the
+libraries of liblxc's programs read themselves: meant for a container, they must not reach those."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +158,12 @@ def _mounts(plan: StartPlan, around: Surroundings, *, privileged: bool) -> Itera
     mounts = [mount for device in plan.devices for mount in device.mounts]
     for mount in sorted(mounts, key=lambda m: m.target):  # parents before children
         yield _line("lxc.mount.entry", mount_entry(mount))
+
+
+def split_environment(variables: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """(those that a program of liblxc may have itself, those it must only pass on)."""
+    given = {n: v for n, v in variables.items() if READ_BY_LIBRARIES.fullmatch(n)}
+    return {n: v for n, v in variables.items() if n not in given}, given
 
 
 def mount_entry(mount: Mount) -> str:
