@@ -376,6 +376,9 @@ class FakeRuntime:
     def forget(self, name: str) -> None:
         pass
 
+    def rename(self, name: str, new: str) -> None:
+        pass
+
 
 class FakeProcess:
     """A program that ends at once with status 0."""

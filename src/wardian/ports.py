@@ -94,6 +94,8 @@ class Traits:
     """`set_quota` works."""
     usage: bool
     """`usage` answers."""
+    atomic: bool = False
+    """`snapshot` keeps one moment, even while the source is written to."""
 
 
 class Storage(Protocol):
@@ -545,6 +547,9 @@ class Runtime(Protocol):
 
     def forget(self, name: str) -> None:
         """Remove the run-time folder of a container that is deleted; its logs stay."""
+
+    def rename(self, name: str, new: str) -> None:
+        """A stopped container has a new name: its logs follow, its run-time folder goes."""
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,18 @@ async def test_rename_and_delete(storage: Storage) -> None:
     assert await storage.volumes() == []
 
 
+async def test_a_snapshot_follows_its_container_to_another_name(storage: Storage) -> None:
+    await storage.create(ONE)
+    fill(storage, ONE)
+    await storage.snapshot(ONE, SNAPSHOT)
+    moved = Volume("snapshot", "c2/snap0")
+    await storage.rename(ONE, TWO)
+    await storage.rename(SNAPSHOT, moved)
+    assert await storage.volumes() == [TWO, moved]
+    await storage.restore(moved, TWO)
+    assert (storage.path(TWO) / "rootfs/file").read_text() == "x"
+
+
 async def test_the_sweep_removes_what_was_interrupted(storage: Storage) -> None:
     await storage.create(ONE)
     fill(storage, ONE)

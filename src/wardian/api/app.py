@@ -24,6 +24,7 @@ from wardian.api import (
     profiles,
     replies,
     server,
+    snapshots,
 )
 from wardian.api.conversations import Crowd
 from wardian.api.routes import Request, Route
@@ -33,7 +34,18 @@ from wardian.errors import Forbidden, NotFound, NotImplementedHere, WardianError
 
 log = logging.getLogger(__name__)
 
-MODULES = (server, operations, events, containers, images, profiles, networks, pools, certificates)
+MODULES = (
+    server,
+    operations,
+    events,
+    containers,
+    snapshots,
+    images,
+    profiles,
+    networks,
+    pools,
+    certificates,
+)
 VERBS = ("GET", "PUT", "POST", "DELETE", "PATCH", "HEAD")
 
 Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]

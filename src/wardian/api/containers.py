@@ -6,12 +6,12 @@ from aiohttp import web
 
 from wardian.api import replies
 from wardian.api.routes import Request, Route
-from wardian.core import containers, exec, lifecycle, state
+from wardian.core import containers, copies, exec, lifecycle, snapshots, state
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.errors import InvalidInput, NotFound
 from wardian.model import names
-from wardian.model.requests import ContainerCreate, ContainerUpdate, ExecRequest, StateChange
+from wardian.model.requests import ContainerCreate, ContainerPost, ContainerUpdate, ExecRequest, StateChange
 
 LOG_FILE = re.compile(r"(lxc|console)\.log(\.old|\.1)?|lxc\.conf|(migration|snapshot)_[\w.:+-]+\.log")
 KEPT_LOGS = ("lxc.log", "lxc.conf")
@@ -28,8 +28,10 @@ async def list_containers(host: Host, request: Request) -> web.Response:
 
 
 async def create(host: Host, request: Request) -> web.Response:
-    """Begin to create a container."""
-    return replies.operation(await containers.create(host, await request.decode(ContainerCreate)))
+    """Begin to create a container, from an image, from nothing, or as a copy of another one."""
+    wanted = await request.decode(ContainerCreate)
+    begin = copies.create if wanted.source.type == "copy" else containers.create
+    return replies.operation(await begin(host, wanted))
 
 
 async def get(host: Host, request: Request) -> web.Response:
@@ -63,9 +65,21 @@ async def _update(host: Host, request: Request, change: ContainerUpdate) -> Oper
     request.require_match(containers.writable(container))
 
     async def work(_: Operation) -> None:
-        await containers.update(host, container.name, change)
+        if change.restore:
+            await snapshots.restore(host, container.name, change.restore)
+        else:
+            await containers.update(host, container.name, change)
 
-    return host.operations.start("Updating container", work, resources=containers.resources(container.name))
+    description = "Restoring snapshot" if change.restore else "Updating container"
+    return host.operations.start(description, work, resources=containers.resources(container.name))
+
+
+async def post(host: Host, request: Request) -> web.Response:
+    """Begin to rename it."""
+    wanted = await request.decode(ContainerPost)
+    if wanted.migration:
+        raise InvalidInput('field "migration" is not available in this version')
+    return replies.operation(await copies.rename(host, request.path["name"], wanted.name))
 
 
 async def delete(host: Host, request: Request) -> web.Response:
@@ -90,12 +104,6 @@ async def execute(host: Host, request: Request) -> web.Response:
     return replies.operation(
         await exec.execute(host, request.path["name"], await request.decode(ExecRequest))
     )
-
-
-async def list_snapshots(host: Host, request: Request) -> web.Response:
-    """No container has snapshots yet."""
-    await containers.get(host, request.path["name"])
-    return replies.sync([])
 
 
 async def list_logs(host: Host, request: Request) -> web.Response:
@@ -141,11 +149,11 @@ ROUTES = [
     Route("GET", "/1.0/containers/{name}", get),
     Route("PUT", "/1.0/containers/{name}", put),
     Route("PATCH", "/1.0/containers/{name}", patch),
+    Route("POST", "/1.0/containers/{name}", post),
     Route("DELETE", "/1.0/containers/{name}", delete),
     Route("GET", "/1.0/containers/{name}/state", get_state),
     Route("PUT", "/1.0/containers/{name}/state", put_state),
     Route("POST", "/1.0/containers/{name}/exec", execute),
-    Route("GET", "/1.0/containers/{name}/snapshots", list_snapshots),
     Route("GET", "/1.0/containers/{name}/logs", list_logs),
     Route("GET", "/1.0/containers/{name}/logs/{file}", get_log),
     Route("DELETE", "/1.0/containers/{name}/logs/{file}", delete_log),

@@ -151,10 +151,35 @@ Examples:
         subcommands="get set unset show edit device trust",
         completes="container",
     ),
+    Command(
+        "copy",
+        "copy:copy",
+        """Usage: lxc copy [<remote>:]<container>[/<snapshot>] [<remote>:]<name> [-e] [-c KEY=VALUE]...
+
+Copy containers.
+
+The copy has the files and the configuration of the container or snapshot, and new MAC addresses.
+The container may run meanwhile. Its snapshots are copied, too, with --snapshots.
+
+Examples:
+    lxc copy c1 c2
+    lxc copy c1/snap0 c3 -c limits.cpu=2 -d eth0,name=lan
+""",
+        (
+            Flag("e,ephemeral", "bool", "Ephemeral container"),
+            Flag("p,profile", "list", "Profile to apply to the new container, instead of the source's"),
+            Flag("c,config", "list", "Config key/value to apply to the new container"),
+            Flag("d,device", "list", "New key/value of a device, as in eth0,name=lan"),
+            Flag("snapshots", "bool", "Copy the snapshots, too"),
+            Flag("instance-only", "bool", "Copy the container without its snapshots (the default)"),
+            Flag("container-only", "bool", "The same as --instance-only"),
+        ),
+        completes="container",
+    ),
     _action(
         "delete",
-        "Delete containers.",
-        "A running container is only deleted with --force.",
+        "Delete containers and snapshots.",
+        "A running container is only deleted with --force. Snapshots (c1/snap0) go with their container.",
         (
             Flag("f,force", "bool", "Force the removal of running containers"),
             Flag("i,interactive", "bool", "Require user confirmation"),
@@ -347,6 +372,22 @@ Example:
         hidden=True,
     ),
     Command(
+        "move",
+        "copy:move",
+        """Usage: lxc move [<remote>:]<container>[/<snapshot>] [<remote>:]<name>
+
+Move containers.
+
+A stopped container or a snapshot gets another name; all else stays as it is. A container takes its
+snapshots along.
+
+Examples:
+    lxc move c1 c2
+    lxc move c1/snap0 c1/before-upgrade
+""",
+        completes="container",
+    ),
+    Command(
         "network",
         "network:run",
         """Usage: lxc network list|show|create|get|set|unset|delete ...
@@ -446,7 +487,61 @@ Examples:
         ),
         subcommands="add list remove rename set-url set-default get-default",
     ),
+    Command(
+        "rename",
+        "copy:rename",
+        """Usage: lxc rename [<remote>:]<container>[/<snapshot>] <name>
+
+Rename containers and snapshots.
+
+A container must be stopped, and takes its snapshots along.
+
+Examples:
+    lxc rename c1 c2
+    lxc rename c1/snap0 before-upgrade
+""",
+        hidden=True,
+        completes="container",
+    ),
     _action("restart", "Restart containers.", "", (TIMEOUT, FORCE)),
+    Command(
+        "restore",
+        "snapshot:restore",
+        """Usage: lxc restore [<remote>:]<container> <snapshot>
+
+Set the current state of a container back to a snapshot.
+
+Files and configuration become what they were; later snapshots stay. A running container is stopped
+for it and started again.
+
+Example:
+    lxc restore c1 snap0
+""",
+        completes="container",
+    ),
+    Command(
+        "snapshot",
+        "snapshot:snapshot",
+        """Usage: lxc snapshot [<remote>:]<container> [<name>] [--expiry 7d] [--reuse]
+
+Create a read-only snapshot of a container.
+
+It keeps the files and the configuration, also of a running container. Without a name it is called
+as the key snapshots.pattern says, else snap0, snap1 and so on. `lxc info` lists the snapshots.
+
+Examples:
+    lxc snapshot c1
+    lxc snapshot c1 before-upgrade --expiry 2w
+    lxc config set c1 snapshots.schedule @daily
+""",
+        (
+            Flag("stateful", "bool", "Whether to keep the running state, too"),
+            Flag("expiry", "str", "Delete the snapshot after this time, as in 30M, 12H, 7d, 2w, 3m, 1y"),
+            Flag("no-expiry", "bool", "Keep the snapshot until it is deleted (the default)"),
+            Flag("reuse", "bool", "Replace the snapshot of this name, if there is one"),
+        ),
+        completes="container",
+    ),
     _action("start", "Start containers.", "A paused container goes on."),
     _action("stop", "Stop containers.", "Without --force init is asked to shut down.", (TIMEOUT, FORCE)),
     Command(

@@ -43,7 +43,7 @@ def _create(session: Session, values: Values, words: list[str]) -> tuple[Connect
         request["ephemeral"] = True
     if values.profile:
         request["profiles"] = [p for p in values.profile if p]
-    request["config"] = dict(_pair(text) for text in values.config)
+    request["config"] = dict(pair(text) for text in values.config)
     print(f"Creating {name}" if name else "Creating the container")
     operation = session.run(daemon, "POST", "/1.0/containers", request)
     made: str = operation["resources"]["containers"][0].rsplit("/", 1)[1]
@@ -52,7 +52,8 @@ def _create(session: Session, values: Values, words: list[str]) -> tuple[Connect
     return daemon, made
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
+    """(key, value) of a `-c` flag."""
     key, equals, value = text.partition("=")
     if not equals:
         raise FlagError(f'invalid value "{text}" for flag -c: Invalid configuration key')
@@ -173,7 +174,7 @@ def pause(session: Session, values: Values, words: list[str]) -> int:
 
 
 def delete(session: Session, values: Values, words: list[str]) -> int:
-    """Delete containers, by force also running ones."""
+    """Delete containers and snapshots, by force also running ones."""
     names = _targets(session, words)
     if values.interactive:
         for name in names:
@@ -184,6 +185,9 @@ def delete(session: Session, values: Values, words: list[str]) -> int:
     def one(word: str) -> None:
         own = Session(session.config)
         daemon, name = own.server(word)
+        if "/" in name:
+            own.run(daemon, "DELETE", container_url(name), quiet=True)
+            return
         found = daemon.get(container_url(name))
         if found["status"] != "Stopped":
             if not values.force:

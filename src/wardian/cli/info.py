@@ -57,8 +57,17 @@ def lines(container: dict[str, Any], url: str) -> list[str]:
     if state["pid"]:
         found += [f"Pid: {state['pid']}", *_ips(state), *_resources(state)]
     if container.get("snapshots"):
-        found.append("Snapshots:")
+        found += ["Snapshots:", *map(_snapshot, container["snapshots"])]
     return found
+
+
+def _snapshot(snapshot: dict[str, Any]) -> str:
+    own_name = snapshot["name"].partition("/")[2]
+    notes = [f"taken at {output.time(snapshot['created_at'])}"]
+    expires = output.time(snapshot.get("expires_at", ""))
+    notes += [f"expires at {expires}"] if expires else []
+    notes.append("stateful" if snapshot["stateful"] else "stateless")
+    return f"  {own_name} " + " ".join(f"({note})" for note in notes)
 
 
 def _ips(state: dict[str, Any]) -> list[str]:

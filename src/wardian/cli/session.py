@@ -152,8 +152,10 @@ def _progress_text(operation: dict[str, Any]) -> str:
 
 
 def container_url(name: str, *rest: str) -> str:
-    """The path of a container in the API."""
-    return "/".join(("/1.0/containers", quote(name), *rest))
+    """The path of a container, or of a snapshot (`container/snapshot`), in the API."""
+    container, slash, snapshot = name.partition("/")
+    own = ("snapshots", quote(snapshot).replace("/", "%2F")) if slash else ()
+    return "/".join(("/1.0/containers", quote(container), *own, *rest))
 
 
 def need(words: Sequence[str], least: int, most: int | None = None) -> None:

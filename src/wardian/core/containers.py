@@ -31,7 +31,9 @@ from wardian.ports import Volume
 log = logging.getLogger(__name__)
 
 NAME_TRIES = 100
-UNAVAILABLE_SOURCES = ("copy", "migration")
+HIDDEN = ("create", "rename")
+"""What is under way with a record that callers do not see yet."""
+UNAVAILABLE_SOURCES = ("migration",)
 
 
 @dataclass(frozen=True)
@@ -58,16 +60,16 @@ def volume(name: str) -> Volume:
 
 
 async def get(host: Host, name: str) -> Container:
-    """The container; NotFound also while it is only half created."""
+    """The container; NotFound also while it is only half created, or known by its old name."""
     container = await host.records.containers.find(name)
-    if container is None or container.pending == "create":
+    if container is None or container.pending in HIDDEN:
         raise NotFound(f'container "{name}" not found')
     return container
 
 
 async def every(host: Host) -> list[Container]:
     """All containers that are not half created, by name."""
-    return [c for c in await host.records.containers.all() if c.pending != "create"]
+    return [c for c in await host.records.containers.all() if c.pending not in HIDDEN]
 
 
 async def profiles_of(host: Host, container: Container) -> list[Profile]:
@@ -273,7 +275,7 @@ async def _draft(host: Host, name: str, request: ContainerCreate) -> Container:
 async def _create(host: Host, draft: Container, request: ContainerCreate, operation: Operation) -> None:
     async with Undo() as undo, AsyncExitStack() as held:
         await host.records.containers.insert(draft)
-        undo.on_failure(_roll_back, host, draft)
+        undo.on_failure(discard, host, draft)
         container = draft
         image = None
         if request.source.type == "image":
@@ -297,12 +299,6 @@ async def _create(host: Host, draft: Container, request: ContainerCreate, operat
     host.events.lifecycle("container-created", url(draft.name))
 
 
-async def _roll_back(host: Host, draft: Container) -> None:
-    """Volume first: if it cannot be removed now, the record stays for the sweep at the next start."""
-    await host.storage.get(draft.pool).delete(volume(draft.name))
-    await host.records.containers.delete(draft.name)
-
-
 async def _fill(
     host: Host, container: Container, image: Image | None, merged_config: Expanded, operation: Operation
 ) -> None:
@@ -314,9 +310,14 @@ async def _fill(
     else:
         source = await images.ensure_volume(host, storage, image, operation)
         await storage.copy(source, target)
+    await apply_quota(host, container, merged_config)
+
+
+async def apply_quota(host: Host, container: Container, merged_config: Expanded) -> None:
+    """Bound the volume of a container as its root disk says."""
     _, root = expand.root_device(merged_config.devices)
     if root.get("size"):
-        await storage.set_quota(target, parse_size(root["size"]))
+        await host.storage.get(container.pool).set_quota(volume(container.name), parse_size(root["size"]))
 
 
 # --- update and delete -------------------------------------------------------------------------
@@ -338,8 +339,6 @@ def patched(container: Container, request: ContainerUpdate) -> ContainerUpdate:
 
 async def update(host: Host, name: str, request: ContainerUpdate) -> None:
     """Replace what can be written. Limits reach what runs at once, the rest at the next start."""
-    if request.restore:
-        raise InvalidInput('field "restore" is not available in this version')
     async with host.operations.lock(name, "update"):
         before = await get(host, name)
         after = replace(
@@ -378,24 +377,24 @@ async def delete(host: Host, name: str) -> Operation:
 
 
 async def remove(host: Host, container: Container) -> None:
-    """Take a stopped container away; the caller holds its lock. Its record goes last."""
-    await host.records.containers.replace(replace(container, pending="delete"))
-    await host.storage.get(container.pool).delete(volume(container.name))
-    host.runtime.forget(container.name)
-    await host.records.containers.delete(container.name)
+    """Take a stopped container away with its snapshots; the caller holds its lock."""
+    await discard(host, container)
     host.events.lifecycle("container-deleted", url(container.name))
 
 
-async def sweep(host: Host) -> None:
-    """Roll back or finish what a killed daemon left half done; called before anything else runs."""
-    for container in await host.records.containers.all():
-        if not container.pending:
-            continue
-        log.warning('container "%s": %s was interrupted, cleaning up', container.name, container.pending)
-        try:
-            await remove(host, container)
-        except WardianError as error:
-            log.error('container "%s": cannot clean up: %s', container.name, error)
+async def discard(host: Host, container: Container) -> None:
+    """The same, and nobody is told. Records go last: what is left after a crash is still known."""
+    async with AsyncExitStack() as held:
+        for snapshot in await host.records.snapshots.all(container.name):
+            await held.enter_async_context(host.operations.lock(snapshot.name, "delete"))
+        await host.records.containers.replace(replace(container, pending="delete"))
+        storage = host.storage.get(container.pool)
+        for snapshot in await host.records.snapshots.all(container.name):
+            await storage.delete(Volume("snapshot", snapshot.name))
+            await host.records.snapshots.delete(snapshot.name)
+        await storage.delete(volume(container.name))
+        host.runtime.forget(container.name)
+        await host.records.containers.delete(container.name)
 
 
 async def profile_changed(host: Host, before: Profile) -> None:

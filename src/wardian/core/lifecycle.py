@@ -276,6 +276,10 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
     if name in host.running:
         raise InvalidInput("The container is already running")
     container = await containers.get(host, name)
+    if container.pending:
+        raise HostFailed(
+            f'container "{name}": {container.pending} was interrupted; restart the daemon, which finishes it'
+        )
     merged = await containers.check(host, container)
     wanted = await containers.wanted_idmap(host, name, merged)
     container = containers.with_volatile(container, merged, wanted)

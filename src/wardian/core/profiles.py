@@ -11,7 +11,7 @@ from wardian.core import containers
 from wardian.core.host import Host
 from wardian.errors import AlreadyExists, InvalidInput, StaleRevision, WardianError
 from wardian.model import devices, keys, names
-from wardian.model.container import Config, Container, Devices, Profile
+from wardian.model.container import Config, Container, Devices, Profile, Snapshot
 
 DEFAULT = Profile(name="default", description="Default LXD profile")
 DOCKER = Profile(
@@ -64,6 +64,10 @@ async def every(host: Host) -> list[Profile]:
 async def users(host: Host, name: str) -> list[Container]:
     """The containers that have the profile, also those that are only half created."""
     return [c for c in await host.records.containers.all() if name in c.profiles]
+
+
+async def _snapshots_with(host: Host, name: str) -> list[Snapshot]:
+    return [s for s in await host.records.snapshots.all() if name in s.profiles]
 
 
 async def render(host: Host, profile: Profile) -> dict[str, Any]:
@@ -195,6 +199,10 @@ async def _try_rename(host: Host, name: str, new: str) -> bool:
         revision = await host.records.containers.revision(container.name)
         listed = [new if known == name else known for known in container.profiles]
         batch.replace(host.records.containers, replace(container, profiles=listed), revision=revision)
+    for snapshot in await _snapshots_with(host, name):
+        revision = await host.records.snapshots.revision(snapshot.name)
+        listed = [new if known == name else known for known in snapshot.profiles]
+        batch.replace(host.records.snapshots, replace(snapshot, profiles=listed), revision=revision)
     try:
         await batch.commit()
     except StaleRevision:
@@ -207,7 +215,7 @@ async def delete(host: Host, name: str) -> None:
     await get(host, name)
     if name == DEFAULT.name:
         raise InvalidInput('profile "default" cannot be deleted; new containers get it')
-    if await users(host, name):
+    if await users(host, name) or await _snapshots_with(host, name):
         raise InvalidInput("Profile is currently in use")
     await host.records.profiles.delete(name)
     host.events.lifecycle("profile-deleted", url(name))

@@ -7,7 +7,7 @@ known from events; the rest is read from control groups of those that a caller a
 from collections.abc import Set
 from typing import Any
 
-from wardian.core import containers
+from wardian.core import containers, snapshots
 from wardian.core.containers import Expanded, volume
 from wardian.core.events import shown_time, timestamp
 from wardian.core.host import Host
@@ -72,7 +72,8 @@ async def extras(
     """What the full object has besides: `state`, `snapshots` and `backups`."""
     parts: dict[str, Any] = {}
     if "snapshots" in fields:
-        parts |= {"snapshots": [], "backups": []}
+        found = await snapshots.every(host, container.name)
+        parts |= {"snapshots": [await snapshots.render(host, s) for s in found] or None, "backups": None}
     if "state" in fields:
         parts["state"] = await state(host, container, merged)
     elif fields & {"state.network", "state.disk"}:

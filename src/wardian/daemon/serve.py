@@ -16,7 +16,7 @@ from aiohttp import web
 
 from wardian.api.app import make_app
 from wardian.api.conversations import IDLE_S, LINGERING_S
-from wardian.core import autostart, containers, images, lifecycle, networks, pools, profiles, server
+from wardian.core import autostart, images, lifecycle, networks, pools, profiles, recovery, server
 from wardian.core.events import EventLogHandler
 from wardian.core.host import Host
 from wardian.core.image_upkeep import upkeep
@@ -131,7 +131,7 @@ async def _start_up(host: Host) -> None:
         profiles.ensure_builtin,
         pools.open_all,
         lifecycle.settle,
-        containers.sweep,
+        recovery.sweep,
         images.sweep,
         networks.open_all,
     ):

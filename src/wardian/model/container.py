@@ -12,8 +12,8 @@ from msgspec import Struct
 Config = dict[str, str]
 Devices = dict[str, dict[str, str]]
 
-Pending = Literal["", "create", "delete"]
-"""What was begun and not finished: rolled back ("create") or finished ("delete") at start-up."""
+Pending = Literal["", "create", "delete", "rename", "restore"]
+"""What was begun and not finished: rolled back ("create") or finished (all others) at start-up."""
 
 
 class Container(Struct, frozen=True, kw_only=True):
@@ -31,6 +31,40 @@ class Container(Struct, frozen=True, kw_only=True):
     description: str = ""
     last_used_at: datetime | None = None
     pending: Pending = ""
+    origin: str = ""
+    """While "rename" is pending: the old name, under which it is still found; "restore": the snapshot."""
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """A container's configuration as it was; its files are the volume of the same name."""
+
+    name: str
+    """`container/snapshot`"""
+    architecture: str
+    created_at: datetime
+    config: Config = {}
+    devices: Devices = {}
+    profiles: list[str] = []
+    ephemeral: bool = False
+    stateful: bool = False
+    description: str = ""
+    expires_at: datetime | None = None
+    """When the daemon deletes it; None: never."""
+    scheduled: bool = False
+    """Taken by snapshots.schedule: snapshots.keep is about these."""
+    pending: Pending = ""
+    origin: str = ""
+    """While "rename" is pending: the old name, under which it is still found."""
+
+    @property
+    def container(self) -> str:
+        """The name of the container."""
+        return self.name.partition("/")[0]
+
+    @property
+    def own_name(self) -> str:
+        """The name without the container's."""
+        return self.name.partition("/")[2]
 
 
 class Profile(Struct, frozen=True, kw_only=True):

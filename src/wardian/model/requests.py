@@ -4,6 +4,7 @@ Unknown fields are refused, naming the field; fields that later LXD clients send
 nothing here are listed at the end of each type.
 """
 
+from datetime import datetime
 from typing import Any, Literal
 
 from msgspec import Struct, field
@@ -122,6 +123,33 @@ class ContainerUpdate(Struct, forbid_unknown_fields=True):
     state: Any = None
     snapshots: Any = None
     backups: Any = None
+
+
+class ContainerPost(Struct, forbid_unknown_fields=True):
+    """POST /1.0/containers/NAME and /1.0/containers/NAME/snapshots/SNAPSHOT: rename."""
+
+    name: str = ""
+    migration: bool = False
+    # Sent by later clients:
+    live: bool = False
+    container_only: bool = False
+    instance_only: bool = False
+
+
+class SnapshotCreate(Struct, forbid_unknown_fields=True):
+    """POST /1.0/containers/NAME/snapshots."""
+
+    name: str = ""
+    stateful: bool = False
+    expires_at: datetime | None = None
+    description: str = ""
+
+
+class SnapshotUpdate(Struct, forbid_unknown_fields=True):
+    """PUT and PATCH /1.0/containers/NAME/snapshots/SNAPSHOT. None: left out."""
+
+    expires_at: datetime | None = None
+    description: str | None = None
 
 
 class StateChange(Struct, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ from typing import Generic, Self, TypeVar
 import msgspec
 
 from wardian.errors import AlreadyExists, HostFailed, NotFound, StaleRevision
-from wardian.model.container import Alias, Config, Container, Image, Network, Pool, Profile
+from wardian.model.container import Alias, Config, Container, Image, Network, Pool, Profile, Snapshot
 from wardian.model.trust import Certificate, Invitation
 from wardian.ports import Document, Store, Write
 
@@ -42,9 +42,10 @@ class Table(Generic[T]):
             raise self._not_found(name)
         return value
 
-    async def all(self) -> list[T]:
-        """All values, by name."""
-        return [self._decode(document) for document in await self._store.list(self._prefix)]
+    async def all(self, under: str = "") -> list[T]:
+        """All values, by name. under: only those whose name begins with `under/`."""
+        prefix = f"{self._prefix}{under}/" if under else self._prefix
+        return [self._decode(document) for document in await self._store.list(prefix)]
 
     async def revision(self, name: str) -> int:
         """The revision of the value, for `replace`; NotFound if there is none."""
@@ -184,6 +185,7 @@ class Records:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.containers = Table(store, "container", "containers", Container)
+        self.snapshots = Table(store, "snapshot", "snapshots", Snapshot)
         self.profiles = Table(store, "profile", "profiles", Profile)
         self.pools = Table(store, "storage pool", "pools", Pool)
         self.networks = Table(store, "network", "networks", Network)

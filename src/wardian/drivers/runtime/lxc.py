@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import re
+import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -296,6 +297,16 @@ class Lxc:
         self._pid_file(name).unlink(missing_ok=True)
         try:
             (self._paths.containers / name).rmdir()
+        except FileNotFoundError:
+            pass
+
+    def rename(self, name: str, new: str) -> None:
+        """See ports.Runtime."""
+        self.forget(name)
+        old_logs, new_logs = self.log_folder(name), self.log_folder(new)
+        shutil.rmtree(new_logs, ignore_errors=True)  # of a container that had this name before
+        try:
+            os.rename(old_logs, new_logs)
         except FileNotFoundError:
             pass
 

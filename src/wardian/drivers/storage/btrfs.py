@@ -36,7 +36,7 @@ class BtrfsStorage:
     """
 
     driver = "btrfs"
-    traits = Traits(clones=True, quotas=True, usage=True)
+    traits = Traits(clones=True, quotas=True, usage=True, atomic=True)
 
     def __init__(
         self, name: str, root: Path, *, image: Path | None = None, size_bytes: int = 0, device: str = ""
@@ -194,7 +194,17 @@ class BtrfsStorage:
     async def rename(self, volume: Volume, new: Volume) -> None:
         """See ports.Storage."""
         what = f'rename volume "{volume.name}"'
-        await self._do(what, lambda: folders.settle(self._folders.existing(volume), self._folders.free(new)))
+        await self._do(what, lambda: self._rename(volume, new))
+
+    def _rename(self, volume: Volume, new: Volume) -> None:
+        """Rename; the kernel moves no read-only subvolume to another folder."""
+        origin, place = self._folders.existing(volume), self._folders.free(new)
+        with _folder(origin) as fd:
+            if volume.kind == "snapshot":
+                btrfs.set_read_only(fd, False)
+            folders.settle(origin, place)
+            if new.kind == "snapshot":
+                btrfs.set_read_only(fd, True)
 
     async def delete(self, volume: Volume) -> None:
         """See ports.Storage."""

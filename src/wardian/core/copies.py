@@ -1,0 +1,183 @@
+"""Containers made from other ones: copied, and given another name."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+
+from msgspec.structs import replace
+
+from wardian.core import containers, snapshots
+from wardian.core.containers import volume
+from wardian.core.host import Host
+from wardian.core.operations import Operation
+from wardian.core.undo import Undo
+from wardian.errors import AlreadyExists, InvalidInput, NotFound
+from wardian.model import expand, names
+from wardian.model.container import Config, Container, Snapshot
+from wardian.model.requests import ContainerCreate
+from wardian.ports import Volume
+
+KEPT_VOLATILE = ("volatile.base_image", "volatile.last_state.idmap")
+"""Generated keys that a copy keeps; the others are made anew."""
+
+
+# --- copy --------------------------------------------------------------------------------------
+
+
+async def create(host: Host, request: ContainerCreate) -> Operation:
+    """Begin to copy a container or a snapshot; the operation's resources name the copy first."""
+    if not request.source.source:
+        raise InvalidInput("must specify a source container")
+    if "/" in request.name:
+        raise InvalidInput(f"Invalid container name: '{request.name}': '/' is reserved for snapshots")
+    name = request.name or await containers.random_name(host)
+    names.check_container(name)
+    if await host.records.containers.find(name) is not None:
+        raise AlreadyExists(f"Container '{name}' already exists")
+    origin, was, taken = await _source(host, request.source.source)
+    draft = _draft(name, was, request)
+    merged = await containers.check(host, draft)
+    _, root = expand.root_device(merged.devices)
+    if root.get("pool", was.pool) != was.pool:
+        raise InvalidInput(
+            f'a copy stays in storage pool "{was.pool}" of "{origin}" in this version; '
+            "do not name another one in the root disk"
+        )
+    only = request.source.container_only or request.source.instance_only or taken is not None
+
+    async def work(operation: Operation) -> None:
+        async with AsyncExitStack() as held:
+            await held.enter_async_context(host.operations.lock(name, "create"))
+            await held.enter_async_context(host.operations.lock(origin, "copy"))
+            along: Sequence[Snapshot] = ()
+            if not only:
+                along = await held.enter_async_context(snapshots.all_locked(host, origin, "copy"))
+            source = volume(origin) if taken is None else snapshots.volume_of(origin)
+            await _copy(host, draft, source, along)
+
+    listed = containers.resources(name)
+    for kind, urls in containers.resources(was.name).items():
+        listed[kind] += urls
+    return host.operations.start("Creating container", work, resources=listed, may_cancel=True)
+
+
+async def _source(host: Host, text: str) -> tuple[str, Container, Snapshot | None]:
+    """(full name, the container as it is or was, the snapshot if it is one)."""
+    name, slash, own = text.partition("/")
+    container = await containers.get(host, name)
+    if not slash:
+        return name, container, None
+    snapshot = await snapshots.get(host, name, own)
+    return text, snapshots.as_container(snapshot, container.pool), snapshot
+
+
+def _draft(name: str, was: Container, request: ContainerCreate) -> Container:
+    config: Config = {
+        k: v for k, v in was.config.items() if not k.startswith("volatile.") or k in KEPT_VOLATILE
+    }
+    config |= {"volatile.apply_template": "copy", **(request.config or {})}
+    return Container(
+        name=name,
+        architecture=was.architecture,
+        created_at=datetime.now(UTC),
+        pool=was.pool,
+        config={k: v for k, v in config.items() if v != ""},
+        devices={**was.devices, **(request.devices or {})},
+        profiles=was.profiles if request.profiles is None else request.profiles,
+        ephemeral=request.ephemeral,
+        description=request.description or was.description,
+        pending="create",
+    )
+
+
+async def _copy(host: Host, draft: Container, source: Volume, along: Sequence[Snapshot]) -> None:
+    storage = host.storage.get(draft.pool)
+    async with Undo() as undo:
+        await host.records.containers.insert(draft)
+        undo.on_failure(containers.discard, host, draft)
+        merged = await containers.check(host, draft)
+        wanted = await containers.wanted_idmap(host, draft.name, merged)
+        for snapshot in along:
+            copied = replace(snapshot, name=f"{draft.name}/{snapshot.own_name}")
+            await host.records.snapshots.insert(copied)  # taken back with the container
+            await storage.snapshot(snapshots.volume_of(snapshot.name), snapshots.volume_of(copied.name))
+        await storage.copy(source, volume(draft.name))
+        await containers.apply_quota(host, draft, merged)
+        made = containers.with_volatile(draft, merged, wanted)
+        await host.records.containers.replace(replace(made, pending=""))
+        undo.keep()
+    host.events.lifecycle("container-created", containers.url(draft.name))
+
+
+# --- rename ------------------------------------------------------------------------------------
+
+
+async def rename(host: Host, name: str, new: str) -> Operation:
+    """Begin to give a stopped container, with its snapshots, another name."""
+    await containers.get(host, name)
+    try:
+        names.check_container(new)
+    except InvalidInput as error:
+        raise InvalidInput("Invalid container name") from error
+    if await host.records.containers.find(new) is not None:
+        raise AlreadyExists()
+
+    async def work(_: Operation) -> None:
+        async with AsyncExitStack() as held:
+            await held.enter_async_context(host.operations.lock(name, "rename"))
+            await held.enter_async_context(host.operations.lock(new, "rename"))
+            if name in host.running:
+                raise InvalidInput("Renaming of running container not allowed")
+            container = await containers.get(host, name)
+            moved = await held.enter_async_context(snapshots.all_locked(host, name, "rename"))
+            await _rename(host, replace(container, name=new, pending="rename", origin=name), moved)
+        host.events.lifecycle("container-renamed", containers.url(new), old_name=name)
+
+    return host.operations.start("Renaming container", work, resources=containers.resources(name))
+
+
+async def _rename(host: Host, renamed: Container, moved: Sequence[Snapshot]) -> None:
+    async with Undo() as undo:
+        await host.records.containers.insert(renamed)
+        undo.on_failure(host.records.containers.delete, renamed.name)
+        storage = host.storage.get(renamed.pool)
+        for old, new in _volumes(renamed, moved):
+            await storage.rename(old, new)
+            undo.on_failure(storage.rename, new, old)
+        await _settle(host, renamed)
+        undo.keep()
+
+
+def _volumes(renamed: Container, moved: Sequence[Snapshot]) -> list[tuple[Volume, Volume]]:
+    """(old, new) of the container and its snapshots."""
+    return [
+        (volume(renamed.origin), volume(renamed.name)),
+        *((snapshots.volume_of(s.name), snapshots.volume_of(f"{renamed.name}/{s.own_name}")) for s in moved),
+    ]
+
+
+async def _settle(host: Host, renamed: Container) -> None:
+    """The volumes have their new names: the records follow, all at once."""
+    table, taken = host.records.containers, host.records.snapshots
+    batch = host.records.batch()
+    now = await table.get(renamed.origin)
+    revision = await table.revision(renamed.name)
+    batch.replace(table, replace(now, name=renamed.name), revision=revision)
+    batch.delete(table, now.name, revision=await table.revision(now.name))
+    for snapshot in await taken.all(now.name):
+        batch.insert(taken, replace(snapshot, name=f"{renamed.name}/{snapshot.own_name}"))
+        batch.delete(taken, snapshot.name, revision=await taken.revision(snapshot.name))
+    await batch.commit()
+    host.runtime.rename(now.name, renamed.name)
+
+
+async def finish_rename(host: Host, renamed: Container) -> None:
+    """Carry a renaming that was interrupted to its end (at start-up)."""
+    if await host.records.containers.find(renamed.origin) is None:
+        raise NotFound(f'container "{renamed.origin}" is gone')
+    storage = host.storage.get(renamed.pool)
+    present = await storage.volumes()
+    for old, new in _volumes(renamed, await host.records.snapshots.all(renamed.origin)):
+        if old in present:
+            await storage.rename(old, new)
+    await _settle(host, renamed)
