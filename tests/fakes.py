@@ -232,6 +232,13 @@ class FakeRootfs:
     async def apply_templates(self, folder: Path, jobs: Sequence[TemplateJob]) -> None:
         self._faults.step("apply templates")
 
+    def can_patch(self) -> bool:
+        return True
+
+    async def patch(self, base: Path, delta: Path, target: Path, size: int, idmap: IdMap) -> None:
+        self._faults.step("patch")
+        target.write_bytes(base.read_bytes() + delta.read_bytes())
+
     def kind_of(self, path: Path) -> str:
         return "xz"
 

@@ -233,6 +233,15 @@ class Rootfs(Protocol):
     async def apply_templates(self, folder: Path, jobs: Sequence[TemplateJob]) -> None:
         """Render templates of the volume into its root file system; neither leaves the volume."""
 
+    def can_patch(self) -> bool:
+        """Whether `patch` works on this host."""
+
+    async def patch(self, base: Path, delta: Path, target: Path, size: int, idmap: IdMap) -> None:
+        """Make a new file, of `size` bytes at most, out of an old one and a VCDIFF beside the new one.
+
+        InvalidInput if the difference is broken or for another file. The caller verifies the result.
+        """
+
     def kind_of(self, path: Path) -> str:
         """The format of an image file: bz2 gz xz zst lzma squashfs tar; InvalidInput otherwise."""
 

@@ -3,8 +3,11 @@
 import contextlib
 import json
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tests import streams
 from tests.system import busybox
@@ -44,6 +47,26 @@ class Site:
         self.server.content |= streams.web(products, files, at)
         return streams.sha256(*self.image(f"{label}-amd64"))
 
+    def offer_delta(self, old: str = "20160401", new: str = "20160501") -> str:
+        """Serve two versions of trusty and the difference between them; the new fingerprint."""
+        files: dict[str, bytes] = {}
+        versions: dict[str, dict[str, Any]] = {}
+        for serial in (old, new):
+            metadata, rootfs = self.image(f"delta-{serial}")
+            files |= {f"{serial}/lxd.tar.xz": metadata, f"{serial}/root.squashfs": rootfs}
+            versions[serial] = streams.version(serial, metadata, rootfs)
+        difference = vcdiff(files[f"{old}/root.squashfs"], files[f"{new}/root.squashfs"])
+        files[f"{new}/delta.vcdiff"] = difference
+        versions[new]["items"]["delta"] = {
+            "ftype": "squashfs.vcdiff",
+            "path": f"{new}/delta.vcdiff",
+            "sha256": streams.sha256(difference),
+            "size": len(difference),
+            "delta_base": old,
+        }
+        self.server.content |= streams.web({"trusty:amd64": streams.product(versions)}, files, "")
+        return streams.sha256(*self.image(f"delta-{new}"))
+
     def forget(self) -> None:
         """An empty store and an empty server."""
         for image in json.loads(self.daemon.lxc("image", "list", "--format", "json")):
@@ -52,6 +75,16 @@ class Site:
         self.server.requests.clear()
         shutil.rmtree(self.daemon.folder / "client/cache", ignore_errors=True)
         shutil.rmtree(self.daemon.folder / "lxd/cache/streams", ignore_errors=True)
+
+
+def vcdiff(old: bytes, new: bytes) -> bytes:
+    """The difference between two files."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in (("old", old), ("new", new)):
+            Path(folder, name).write_bytes(content)
+        argv = ["xdelta3", "-e", "-s", "old", "new", "difference"]
+        subprocess.run(argv, cwd=folder, check=True)
+        return Path(folder, "difference").read_bytes()
 
 
 @contextlib.contextmanager

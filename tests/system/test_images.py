@@ -196,3 +196,21 @@ def test_a_full_disk_is_reported_and_nothing_is_left(tmp_path: Path) -> None:
         small.lxc("exec", "fits", "true")
     finally:
         small.close()
+
+
+def test_a_folder_is_imported_and_lists_show_chosen_columns(daemon: Daemon, tmp_path: Path) -> None:
+    busybox.make_tree(tmp_path / "tree", "folder")
+    said = daemon.lxc("image", "import", str(tmp_path / "tree"), "--alias", "fo", "--alias", "folder")
+    fingerprint = said.rsplit(": ", 1)[1].strip()
+    try:
+        again = daemon.error("image", "import", str(tmp_path / "tree"))
+        assert "Image with same fingerprint already exists" in again
+        shown = daemon.lxc("image", "list", "folder", "-c", "FLat", "--format", "csv")
+        assert shown == f'{fingerprint},"fo\nfolder",x86_64,CONTAINER\n'
+        assert "Unknown column shorthand char 'z'" in daemon.error("image", "list", "-c", "lz")
+        daemon.lxc("launch", "fo", "of-folder")
+        assert daemon.lxc("exec", "of-folder", "--", "cat", "/etc/hostname") == "of-folder\n"
+        daemon.lxc("delete", "-f", "of-folder")
+    finally:
+        daemon.lxc("image", "delete", fingerprint)
+    assert "has no metadata.yaml" in daemon.error("image", "import", str(tmp_path))

@@ -246,6 +246,9 @@ Manage images.
 lxc image import <tarball> [<rootfs>] [<remote>:] [--public] [--alias ALIAS...] [key=value...]
     Add an image of one file, or of a metadata tarball and a root file system (tarball or squashfs).
 
+lxc image import <folder> [<remote>:] [--public] [--alias ALIAS...] [key=value...]
+    Add an image of a folder that holds metadata.yaml and rootfs/, and perhaps templates/.
+
 lxc image import <URL> [<remote>:] [--public] [--alias ALIAS...] [key=value...]
     Have the server fetch an image from the web; only https:// URLs.
 
@@ -262,8 +265,10 @@ lxc image export [<remote>:]<image> [<target>]
 
 lxc image delete [<remote>:]<image> [[<remote>:]<image>...]
 lxc image info|show|edit [<remote>:]<image>
-lxc image list [<remote>:] [<filter>...] [--format table|json|csv|yaml|compact]
+lxc image list [<remote>:] [<filter>...] [-c <columns>] [--format table|json|csv|yaml|compact]
     Filters: part of an alias or fingerprint, or property=value with regular expressions.
+    Columns: l alias, L all aliases, f fingerprint, F all of it, p public, d description, a architecture,
+    s size, u upload date, t type. Default: lfpdasu.
 
 lxc image alias create [<remote>:]<alias> <fingerprint>
 lxc image alias rename [<remote>:]<alias> <new name>
@@ -282,6 +287,7 @@ Examples:
             Flag("alias", "list", "New alias to define at target"),
             Flag("copy-aliases", "bool", "Copy aliases from source"),
             Flag("auto-update", "bool", "Keep the image up to date after initial copy"),
+            Flag("c,columns", "str", "Columns of a list", "lfpdasu"),
             Flag("mode", "str", "Who carries a copied image (pull|relay)", "pull"),
             FORMAT,
         ),

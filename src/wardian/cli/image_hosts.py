@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 
 from wardian.cli import image_transfer
 from wardian.cli.session import Session
@@ -123,6 +122,8 @@ def relay(session: Session, remote: Remote, name: str, target: Connection, *, pu
         return HostImage(session, remote, name).relay(target, public=public)
     if remote.protocol != "simplestreams":
         raise ApiError(f'images of remote "{remote.name}" are built by the server that wants them')
+    import tempfile
+
     from wardian.client import simplestreams
 
     with tempfile.TemporaryDirectory(prefix="lxc-image-") as folder:

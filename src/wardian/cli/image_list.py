@@ -12,9 +12,10 @@ from wardian.client.connection import ApiError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
-HEADERS = ("ALIAS", "FINGERPRINT", "PUBLIC", "DESCRIPTION", "ARCH", "SIZE", "UPLOAD DATE")
+DEFAULT = "lfpdasu"
 
 
 def images(session: Session, values: Values, words: list[str]) -> None:
@@ -22,6 +23,13 @@ def images(session: Session, values: Values, words: list[str]) -> None:
     remote, filters = _split(session, words)
     if values.format not in output.FORMATS:
         raise ApiError(f'invalid format "{values.format}"')
+    columns = values.columns or DEFAULT
+    for letter in columns:
+        if letter not in COLUMNS:
+            raise ApiError(
+                f"Unknown column shorthand char '{letter}' in '{columns}'; use {''.join(COLUMNS)}"
+            )
+    cells = [COLUMNS[letter][1] for letter in columns]
     if remote.protocol == "bootstrap":
         found = offers()
     elif remote.protocol == "simplestreams":
@@ -31,8 +39,9 @@ def images(session: Session, values: Values, words: list[str]) -> None:
     else:
         found = session.at(remote).get("/1.0/images?recursion=1")
     found = [image for image in found if all(matches(image, text) for text in filters)]
-    found.sort(key=lambda image: [(not cell, cell) for cell in _row(image)])
-    output.show(values.format, HEADERS, [_row(image) for image in found], found)
+    found.sort(key=lambda image: [(not cell, cell) for cell in (COLUMNS[c][1](image) for c in DEFAULT)])
+    headers = [COLUMNS[letter][0] for letter in columns]
+    output.show(values.format, headers, [[cell(image) for cell in cells] for image in found], found)
 
 
 def _split(session: Session, words: list[str]) -> tuple[config.Remote, list[str]]:
@@ -68,19 +77,25 @@ def offers() -> list[dict[str, Any]]:
     ]
 
 
-def _row(image: dict[str, Any]) -> list[str]:
+def _alias(image: dict[str, Any]) -> str:
     names = [alias["name"] for alias in image["aliases"]]
-    shown = min(names, key=len) if image["fingerprint"] and names else (names or [""])[0]
-    more = f" ({len(names) - 1} more)" if len(names) > 1 else ""
-    return [
-        shown + more,
-        image["fingerprint"][:12],
-        "yes" if image["public"] else "no",
-        image["properties"].get("description", ""),
-        image["architecture"],
-        f"{image['size'] / 1024**2:.2f}MB" if image["size"] else "",
-        output.long_time(image["uploaded_at"]),
-    ]
+    shown: str = min(names, key=len) if image["fingerprint"] and names else (names or [""])[0]
+    return f"{shown} ({len(names) - 1} more)" if len(names) > 1 else shown
+
+
+COLUMNS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "l": ("ALIAS", _alias),
+    "L": ("ALIASES", lambda image: "\n".join(alias["name"] for alias in image["aliases"])),
+    "f": ("FINGERPRINT", lambda image: image["fingerprint"][:12]),
+    "F": ("FINGERPRINT", lambda image: image["fingerprint"]),
+    "p": ("PUBLIC", lambda image: "yes" if image["public"] else "no"),
+    "d": ("DESCRIPTION", lambda image: image["properties"].get("description", "")),
+    "a": ("ARCH", lambda image: image["architecture"]),
+    "s": ("SIZE", lambda image: f"{image['size'] / 1024**2:.2f}MB" if image["size"] else ""),
+    "u": ("UPLOAD DATE", lambda image: output.long_time(image["uploaded_at"])),
+    "t": ("TYPE", lambda image: image.get("type", "container").upper()),
+}
+"""Letter -> (header, cell)."""
 
 
 def matches(image: dict[str, Any], text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 CHUNK = 1024 * 1024
+SAME_BYTES = "exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime"
+"""Leaves out of extended headers what differs from run to run (tar(1), pax options)."""
 BOUNDARY = "----------------------------wardian-image"
 
 
@@ -21,6 +24,9 @@ def upload(
     session: Session, daemon: Connection, paths: Sequence[str], *, public: bool, properties: Sequence[str]
 ) -> str:
     """Send a unified (one path) or split (metadata, rootfs) image; its fingerprint."""
+    if len(paths) == 1 and os.path.isdir(paths[0]):
+        with _packed(paths[0]) as archive:
+            return upload(session, daemon, [archive], public=public, properties=properties)
     for path in paths:
         if not os.path.isfile(path):
             raise ApiError(f'cannot read "{path}": no such file')
@@ -44,6 +50,28 @@ def upload(
         headers["Content-Length"] = str(size)
         body = _multipart(parts, end)
     return send(daemon, body, headers)
+
+
+@contextlib.contextmanager
+def _packed(folder: str) -> Iterator[str]:
+    """A tarball of a folder that holds an image; the same folder gives the same bytes."""
+    import subprocess
+    import tempfile
+
+    for name in ("metadata.yaml", "rootfs"):
+        if not os.path.exists(os.path.join(folder, name)):
+            raise ApiError(f'"{folder}" has no {name}: it is not the folder of an image')
+    names = [name for name in ("metadata.yaml", "rootfs", "templates") if name in os.listdir(folder)]
+    with tempfile.TemporaryDirectory(prefix="lxc-image-") as scratch:
+        archive = os.path.join(scratch, f"{os.path.basename(os.path.abspath(folder))}.tar.gz")
+        argv = ["tar", "--create", "--use-compress-program=gzip -n", "--numeric-owner", "--sort=name"]
+        argv += [f"--pax-option={SAME_BYTES}"]
+        argv += ["--xattrs", "--xattrs-include=*", f"--file={archive}", f"--directory={folder}", *names]
+        found = subprocess.run(argv, stderr=subprocess.PIPE, check=False)
+        if found.returncode:
+            said = found.stderr.decode(errors="replace").strip().splitlines() or ["tar failed"]
+            raise ApiError(f'cannot pack "{folder}": {said[0]}')
+        yield archive
 
 
 def send(daemon: Connection, body: Iterator[bytes], headers: dict[str, str]) -> str:

@@ -8,12 +8,8 @@ import asyncio
 import logging
 import os
 import re
-import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -21,14 +17,14 @@ from msgspec.structs import replace
 from wardian import __version__
 from wardian.core import image_hosts, images
 from wardian.core.host import Host
+from wardian.core.image_downloads import Part, Plan, Shortcut, download_files
 from wardian.core.images import AliasWrite, Import
 from wardian.core.operations import Operation
-from wardian.core.progress import Meter
-from wardian.errors import HostFailed, InvalidInput, NotFound, OutOfSpace
+from wardian.errors import HostFailed, InvalidInput, NotFound
 from wardian.model import architectures, bootstrap, proxies, server_keys, simplestreams
 from wardian.model.container import Image, ImageSource
 from wardian.model.requests import ContainerSource, ImageCreate, ImageSourceRequest
-from wardian.model.units import is_true, shown_bytes
+from wardian.model.units import is_true
 from wardian.ports import Expected, ImageFiles, Via
 
 log = logging.getLogger(__name__)
@@ -38,45 +34,10 @@ FRESH_S = 3600.0
 """How long a server's lists count as fresh (spec/rest-api.md section 23)."""
 RECENT_S = 30.0
 """Lists that are older are asked for again before an image counts as unknown."""
-SPARE_BYTES = 16 * 1024 * 1024
-"""What a download leaves free."""
 
 T = TypeVar("T")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True)
-class Part:
-    """A file to download."""
-
-    url: str
-    expected: Expected
-
-
-@dataclass(frozen=True)
-class Plan:
-    """An image to download: one file, or metadata and root file system."""
-
-    fingerprint: str
-    parts: tuple[Part, ...]
-    via: Via
-    filename: str
-    source: ImageSource | None
-    """Where updates come from, if it was named by something that moves on."""
-    properties: Mapping[str, str]
-    expires_at: datetime | None = None
-    bundle: str = ""
-    """URL of an answer with all files, instead of `parts`: they are verified together."""
-    bundle_size: int = 0
-
-    @property
-    def size(self) -> int | None:
-        """Bytes of all files, where that is known."""
-        if self.bundle:
-            return self.bundle_size
-        sizes = [part.expected.size for part in self.parts]
-        return sum(size or 0 for size in sizes) if None not in sizes else None
 
 
 # --- what is asked for -------------------------------------------------------------------------
@@ -239,7 +200,20 @@ async def _stream_plan(host: Host, origin: ImageSource, how: Via, fresh_s: float
         source=origin if by_alias else None,
         properties=offer.properties,
         expires_at=offer.expires_at,
+        shortcut=await _shortcut(host, origin.server, offer),
     )
+
+
+async def _shortcut(host: Host, server: str, offer: simplestreams.Offer) -> Shortcut | None:
+    """The smallest of the differences to an image that is here, if this host can apply them."""
+    if not offer.deltas or not host.rootfs.can_patch():
+        return None
+    for delta in sorted(offer.deltas, key=lambda delta: delta.file.size):
+        base = await host.records.images.find(delta.base)
+        if base is not None and base.split:
+            url = simplestreams.url_of(server, delta.file.path)
+            return Shortcut(base, Part(url, Expected(delta.file.sha256, delta.file.size)))
+    return None
 
 
 async def read_catalogue(host: Host, server: str, how: Via, fresh_s: float) -> simplestreams.Catalogue:
@@ -331,42 +305,10 @@ async def download(host: Host, found: Plan, about: Import, operation: Operation)
             expected=found.fingerprint,
             expires_at=found.expires_at,
         )
-        _check_room(host, found)
         async with images.building(host) as folder:
-            built = await _download_files(host, found, folder, operation)
+            built = await download_files(host, found, folder, operation)
             operation.progress("download", "verifying")
             return await images.take_in(host, built, about)
-
-
-async def _download_files(host: Host, found: Plan, folder: Path, operation: Operation) -> ImageFiles:
-    meter, targets = Meter(operation, "download", found.size), (folder / "meta", folder / "root")
-    if found.bundle:
-        count = await host.downloads.bundle(found.bundle, found.via, targets, meter, limit=found.bundle_size)
-    else:
-        count = len(found.parts)
-        await _download_parts(host, found, targets, meter)
-    return ImageFiles(targets[0], targets[1] if count > 1 else None)
-
-
-async def _download_parts(host: Host, found: Plan, targets: Sequence[Path], meter: Meter) -> None:
-    done = 0
-    for part, target in zip(found.parts, targets, strict=False):
-        before = done
-
-        def received(position: int, before: int = before) -> None:
-            meter(before + position)
-
-        await host.downloads.file(part.url, found.via, target, part.expected, received)
-        done += part.expected.size or 0
-
-
-def _check_room(host: Host, found: Plan) -> None:
-    free = shutil.disk_usage(host.paths.images).free
-    if found.size is not None and found.size + SPARE_BYTES > free:
-        raise OutOfSpace(
-            f'the image takes {shown_bytes(found.size)}, but "{host.paths.images}" has only '
-            f"{shown_bytes(free)} free; free some, then retry"
-        )
 
 
 # --- from packages -----------------------------------------------------------------------------

@@ -206,6 +206,11 @@ def _digest(image: ImageFiles) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's bytes."""
+    return _digest(ImageFiles(path, None))[0]
+
+
 def import_built(
     host: Host, built: ImageFiles, about: Import, done: Callable[[], Any], aliases: list[AliasWrite]
 ) -> Operation:

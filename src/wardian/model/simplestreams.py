@@ -34,6 +34,8 @@ ROOTFS = (
     ("root.tar.xz", "combined_rootxz_sha256"),
 )
 """Types of root file systems, best first -> where the metadata item has the sha256 of both together."""
+DELTAS = {"squashfs": "squashfs.vcdiff"}
+"""Type of a root file system -> type of the differences to it from those of other versions."""
 UBUNTU = "https://cloud-images.ubuntu.com"
 """Servers below it leave the distribution out of their aliases' names."""
 
@@ -52,6 +54,7 @@ class _Item(msgspec.Struct):
     combined_sha256: str | None = None
     combined_rootxz_sha256: str | None = None
     combined_squashfs_sha256: str | None = None
+    delta_base: str | None = None
 
 
 class _Version(msgspec.Struct):
@@ -93,6 +96,13 @@ class File(NamedTuple):
     size: int
 
 
+class Delta(NamedTuple):
+    """A way to the root file system from that of another version. base: fingerprint of its image."""
+
+    base: str
+    file: File
+
+
 class Offer(NamedTuple):
     """One version of an image."""
 
@@ -106,6 +116,7 @@ class Offer(NamedTuple):
     properties: dict[str, str]
     created_at: datetime
     expires_at: datetime | None
+    deltas: tuple[Delta, ...] = ()
 
     @property
     def size(self) -> int:
@@ -208,9 +219,32 @@ def parse_products(text: bytes) -> list[Offer]:
     for raw in document.products.values():
         product = _decode(raw, _Product)
         if product is not None and _known_architecture(product.arch):
-            for name, content in product.versions.items():
-                offers += _offers(product, name, _decode(content, _Version))
+            offers += _product_offers(product)
     return offers
+
+
+def _product_offers(product: _Product) -> list[Offer]:
+    """The images of all versions, with the differences between them that the server has."""
+    versions = {name: _decode(content, _Version) for name, content in product.versions.items()}
+    offers = {name: offer for name, version in versions.items() for offer in _offers(product, name, version)}
+    for name, offer in offers.items():
+        version = versions[name]
+        assert version is not None
+        offers[name] = offer._replace(deltas=_deltas(version, offer, offers))
+    return list(offers.values())
+
+
+def _deltas(version: _Version, offer: Offer, offers: dict[str, Offer]) -> tuple[Delta, ...]:
+    """The differences that are smaller than the file that they lead to."""
+    items = [item for raw in version.items.values() if (item := _usable(raw)) is not None]
+    root = next((item for item in items if _file(item) == offer.files[-1] and item.ftype in DELTAS), None)
+    if root is None:
+        return ()
+    return tuple(
+        Delta(offers[item.delta_base].fingerprint, _file(item))
+        for item in items
+        if item.ftype == DELTAS[root.ftype] and item.delta_base in offers and item.size < root.size
+    )
 
 
 def _known_architecture(name: str) -> bool:

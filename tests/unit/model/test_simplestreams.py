@@ -346,3 +346,37 @@ def test_the_architecture_is_no_part_of_an_alias_and_odd_names_are_told() -> Non
         ("a", "b/i386"),
         ["c,d", "e:f"],
     )
+
+
+def with_delta(**changes: Any) -> tuple[s.Delta, ...]:
+    """The differences of the second of two versions, one of which is changed."""
+    versions = {
+        "20160401": streams.version("a", b"meta", b"root"),
+        "20160402": streams.version("b", b"meta", b"longer root"),
+    }
+    delta = item("squashfs.vcdiff", delta_base="20160401")
+    versions["20160402"]["items"]["d"] = delta | changes
+    offers = parse({"trusty": streams.product(versions)})
+    assert offers[0].deltas == ()
+    return offers[1].deltas
+
+
+def test_a_difference_names_the_image_that_it_begins_with() -> None:
+    file = s.File("p/squashfs.vcdiff", SHA, 1)
+    assert with_delta() == (s.Delta(streams.sha256(b"meta", b"root"), file),)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"delta_base": "20150101"},
+        {"delta_base": None},
+        {"delta_base": ""},
+        {"size": len(b"longer root")},
+        {"path": "../d"},
+        {"sha256": "x"},
+        {"ftype": "disk1.img.vcdiff"},
+    ],
+)
+def test_a_difference_that_is_of_no_use_is_left_out(changes: dict[str, Any]) -> None:
+    assert with_delta(**changes) == ()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from wardian.drivers.rootfs import bootstrap, render, unpack
+from wardian.drivers.rootfs import bootstrap, patch, render, unpack
 from wardian.model.idmap import IdMap
 from wardian.model.proxies import Proxies
 from wardian.ports import ImageFiles, Progress, TemplateJob
@@ -32,6 +32,14 @@ class ConfinedRootfs:
         """See ports.Rootfs."""
         for job in jobs:
             await asyncio.to_thread(render.apply, folder, job)
+
+    def can_patch(self) -> bool:
+        """See ports.Rootfs."""
+        return patch.is_possible()
+
+    async def patch(self, base: Path, delta: Path, target: Path, size: int, idmap: IdMap) -> None:
+        """See ports.Rootfs."""
+        await patch.patch(base, delta, target, size, idmap)
 
     def kind_of(self, path: Path) -> str:
         """See ports.Rootfs."""
