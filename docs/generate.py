@@ -46,7 +46,8 @@ DEVICES_HEAD = """\
 
 Devices belong to containers and profiles, each with a name and a `type`. A container's own device replaces
 one of the same name that a profile defines, as a whole. Change them with `lxc config device ...` or
-`lxc profile device ...`; a running container gets the change at its next start.
+`lxc profile device ...`. A running container gets them and loses them at once; if one cannot be had, the
+whole change is taken back. Network interfaces change while a container is stopped.
 """
 
 ARCHITECTURES_HEAD = """\

@@ -22,11 +22,12 @@ from wardian.model.certificates import to_pem
 from wardian.model.container import Network, Pool
 from wardian.model.idmap import IdMap
 from wardian.model.paths import Paths
+from wardian.model.plans import DevicePlan
 from wardian.model.proxies import Proxies
 from wardian.ports import (
     Command,
     Counters,
-    DevicePlan,
+    DeviceContext,
     Document,
     ImageFiles,
     Interface,
@@ -401,10 +402,31 @@ class FakeProcess:
 
 
 class FakeDevice:
-    """A device of any type that asks for nothing."""
+    """A device of any type; its steps are counted."""
 
-    def plan(self, name: str, options: Mapping[str, str]) -> DevicePlan:
-        return DevicePlan()
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+
+    def plan(self, name: str, options: Mapping[str, str], around: DeviceContext) -> DevicePlan:
+        return DevicePlan(name)
+
+    async def prepare(self, plan: DevicePlan) -> None:
+        self._faults.step(f"prepare {plan.device}")
+
+    async def release(self, plan: DevicePlan) -> None:
+        self._faults.step(f"release {plan.device}")
+
+    async def connected(self, plan: DevicePlan, started: Started) -> None:
+        self._faults.step(f"connected {plan.device}")
+
+    async def attach(self, plan: DevicePlan, started: Started) -> None:
+        self._faults.step(f"attach {plan.device}")
+
+    async def detach(self, plan: DevicePlan, started: Started) -> None:
+        self._faults.step(f"detach {plan.device}")
+
+    async def change(self, old: DevicePlan, new: DevicePlan, started: Started) -> None:
+        self._faults.step(f"change {new.device}")
 
 
 class FakeListener:
@@ -447,7 +469,7 @@ def make_host(root: Path, faults: Faults | None = None) -> Host:
         downloads=FakeDownloads(faults),
         addresses=FakeAddresses(),
         listener=FakeListener(faults),
-        devices={kind: FakeDevice() for kind in ("disk", "nic", "none")},
+        devices={kind: FakeDevice(faults) for kind in ("disk", "nic", "none")},
         idmap=IdMap.contiguous(1000000, 65536 * 10),
         machine=Machine(
             architectures=("x86_64", "i686"),

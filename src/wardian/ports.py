@@ -14,6 +14,7 @@ from typing import Literal, Protocol, TypeVar
 from wardian.model.container import Network, Pool
 from wardian.model.idmap import IdMap
 from wardian.model.limits import Knob
+from wardian.model.plans import DevicePlan
 from wardian.model.proxies import Proxies
 
 T = TypeVar("T")
@@ -398,47 +399,64 @@ class AddressWatch(Protocol):
 
 
 @dataclass(frozen=True)
-class Nic:
-    """A network interface that the runtime makes when the container starts."""
+class Started:
+    """A container that runs."""
 
-    kind: Literal["bridged", "p2p", "macvlan", "physical"]
     name: str
-    """Inside the container."""
-    parent: str = ""
-    host_name: str = ""
-    """Host side of a veth pair."""
-    hwaddr: str = ""
-    mtu: str = ""
+    monitor_pid: int
+    init_pid: int
 
 
 @dataclass(frozen=True)
-class Mount:
-    """A bind mount into the container. target: path inside, without leading slash."""
+class DeviceContext:
+    """The container that a device is planned for."""
 
-    source: Path
-    target: str
-    is_folder: bool
-    read_only: bool = False
-    recursive: bool = False
-    optional: bool = False
+    container: str
+    folder: Path
+    """Where drivers keep what they make for devices of this container; made by `prepare`."""
+    rootfs: Path
+    idmap: IdMap
+    """Empty: privileged."""
+    volatile: Mapping[str, str]
+    """What `volatile.DEVICE.*` holds, by the last word of the key."""
 
-
-@dataclass(frozen=True)
-class DevicePlan:
-    """What a device asks of the runtime at start."""
-
-    nics: tuple[Nic, ...] = ()
-    mounts: tuple[Mount, ...] = ()
+    @property
+    def is_privileged(self) -> bool:
+        return not self.idmap.ranges
 
 
 class DeviceDriver(Protocol):
-    """One type of device; validation is in the tables of `model.devices`."""
+    """One type of device; validation is in the tables of `model.devices`.
 
-    def plan(self, name: str, options: Mapping[str, str]) -> DevicePlan:
-        """What the device needs at start. Reads the host (does the parent exist?), changes nothing.
+    Order of calls: `prepare`, the container starts, `connected`; on a running container `prepare`,
+    `attach`, `connected`. Taken away by `detach` (if it still runs), then `release`. After a reboot
+    inside, the runtime has made again what was there at the start: `connected` follows. The methods
+    that take away are harmless where there is nothing (any more), and may be called again.
+    """
+
+    def plan(self, name: str, options: Mapping[str, str], around: DeviceContext) -> DevicePlan:
+        """What the device needs. Reads the host (does the parent exist?), changes nothing.
 
         Raises InvalidInput naming the device and what is missing.
         """
+
+    async def prepare(self, plan: DevicePlan) -> None:
+        """Make on the host what must be there before the container has the device; all or nothing."""
+
+    async def release(self, plan: DevicePlan) -> None:
+        """Take back what `prepare` made."""
+
+    async def connected(self, plan: DevicePlan, started: Started) -> None:
+        """The container has the device now: do what needs that (traffic limits, ...). Idempotent."""
+
+    async def attach(self, plan: DevicePlan, started: Started) -> None:
+        """Give the device to a running container, all or nothing."""
+
+    async def detach(self, plan: DevicePlan, started: Started) -> None:
+        """Take the device from a running container."""
+
+    async def change(self, old: DevicePlan, new: DevicePlan, started: Started) -> None:
+        """Follow a change of options that `model.devices` calls live, in place; all or nothing."""
 
 
 @dataclass(frozen=True)
@@ -460,15 +478,6 @@ class StartPlan:
     devices: Sequence[DevicePlan] = ()
     raw: str = ""
     """raw.lxc, appended last."""
-
-
-@dataclass(frozen=True)
-class Started:
-    """A container that runs."""
-
-    name: str
-    monitor_pid: int
-    init_pid: int
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wardian.core import image_sources, images, limits, pools
+from wardian.core import device_plugs, image_sources, images, limits, pools
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
@@ -354,11 +354,38 @@ async def update(host: Host, name: str, request: ContainerUpdate) -> None:
         after = with_volatile(after, result, await wanted_idmap(host, name, result))
         old = await expanded(host, before)
         async with Undo() as undo:
-            limits.change(host, name, old.config, result.config)
-            undo.on_failure(limits.change, host, name, result.config, old.config)
+            await _follow(host, after, old, result, undo)
             await host.records.containers.replace(after)
             undo.keep()
     host.events.lifecycle("container-updated", url(name))
+
+
+async def _follow(host: Host, after: Container, old: Expanded, new: Expanded, undo: Undo) -> None:
+    """Have the host follow a change of configuration: limits, size of the root disk, devices."""
+    name = after.name
+    limits.change(host, name, old.config, new.config)
+    undo.on_failure(limits.change, host, name, new.config, old.config)
+    sizes = [expand.root_device(found.devices)[1].get("size", "") for found in (old, new)]
+    if sizes[0] != sizes[1]:
+        await _resize(host, after, sizes[1])
+        undo.on_failure(_resize, host, after, sizes[0])
+    started = host.running.get(name)
+    if started is not None:
+        await device_plugs.follow(host, started, after, new.devices, undo)
+
+
+async def _resize(host: Host, container: Container, size: str) -> None:
+    storage = host.storage.get(container.pool)
+    await storage.set_quota(volume(container.name), parse_size(size) if size else None)
+
+
+async def replug(host: Host, name: str) -> None:
+    """Give a running container the devices of its configuration; the caller holds its lock."""
+    container = await get(host, name)
+    result = await expanded(host, container)
+    async with Undo() as undo:
+        await device_plugs.follow(host, host.running[name], container, result.devices, undo)
+        undo.keep()
 
 
 async def delete(host: Host, name: str) -> Operation:
@@ -402,18 +429,28 @@ async def profile_changed(host: Host, before: Profile) -> None:
     failures = []
     for container in await every(host):
         if before.name in container.profiles:
-            present = await profiles_of(host, container)
-            result = merged(container, present)
-            old = merged(container, [before if p.name == before.name else p for p in present])
             try:
-                limits.change(host, container.name, old.config, result.config)
-            except HostFailed as error:
-                failures.append(str(error))
-            wanted = await wanted_idmap(host, container.name, result)
-            refresh = partial(with_volatile, merged_config=result, wanted=wanted)
-            await host.records.containers.change(container.name, refresh)
+                async with host.operations.lock(container.name, "update", wait=True):
+                    await _follow_profile(host, container.name, before)
+            except (HostFailed, InvalidInput) as error:
+                failures.append(f'container "{container.name}": {error}')
     if failures:
         raise HostFailed(f'profile "{before.name}" is saved, but not in force everywhere: {failures[0]}')
+
+
+async def _follow_profile(host: Host, name: str, before: Profile) -> None:
+    container = await host.records.containers.find(name)
+    if container is None or before.name not in container.profiles:
+        return
+    present = await profiles_of(host, container)
+    result = merged(container, present)
+    old = merged(container, [before if p.name == before.name else p for p in present])
+    wanted = await wanted_idmap(host, name, result)
+    refresh = partial(with_volatile, merged_config=result, wanted=wanted)
+    container = await host.records.containers.change(name, refresh)
+    async with Undo() as undo:
+        await _follow(host, container, old, result, undo)
+        undo.keep()
 
 
 def writable(container: Container) -> dict[str, Any]:

@@ -10,22 +10,22 @@ import contextlib
 import dataclasses
 import logging
 from datetime import UTC, datetime
-from typing import Any
 
 from msgspec.structs import replace
 
-from wardian.core import containers, limits, templates
+from wardian.core import containers, device_plugs, limits, templates
 from wardian.core.containers import Expanded, resources, url, volume
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
 from wardian.errors import HostFailed, InvalidInput, WardianError
-from wardian.model import devices, expand, keys, units
+from wardian.model import expand, keys, units
 from wardian.model.container import Container
 from wardian.model.idmap import IdMap
+from wardian.model.plans import DevicePlan
 from wardian.model.requests import StateChange
 from wardian.model.units import is_true
-from wardian.ports import DevicePlan, Started, StartPlan
+from wardian.ports import Started, StartPlan
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ class Watcher:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stopped: dict[str, asyncio.Event] = {}
         self._reboots: asyncio.Task[None] | None = None
+        self._reconnecting: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Find what runs already and follow it."""
@@ -56,7 +57,7 @@ class Watcher:
 
     async def close(self) -> None:
         """Stop following; the containers go on."""
-        tasks = [*self._tasks.values(), *([self._reboots] if self._reboots else [])]
+        tasks = [*self._tasks.values(), *self._reconnecting, *([self._reboots] if self._reboots else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -93,6 +94,10 @@ class Watcher:
 
     async def _wait(self, started: Started) -> None:
         await self._host.runtime.wait_stopped(started)
+        try:
+            await device_plugs.release(self._host, started.name)
+        except WardianError as error:
+            log.error('container "%s": cannot release its devices: %s', started.name, error)
         self._host.running.pop(started.name, None)
         self._host.frozen.discard(started.name)
         self._host.addresses.forget(started.name)
@@ -116,7 +121,34 @@ class Watcher:
                 if container is not None:
                     limits.again(self._host, started.name, await self._config(container))
                 await self._watch_addresses(started)
+                task = asyncio.create_task(self._reconnect(started), name=f"devices of {started.name}")
+                self._reconnecting.add(task)
+                task.add_done_callback(self._reconnecting.discard)
                 self._host.events.lifecycle("container-restarted", url(started.name))
+
+    async def _reconnect(self, started: Started) -> None:
+        """Give a container that rebooted its present devices, after what acts on it now."""
+        try:
+            async with self._host.operations.lock(started.name, "reboot", wait=True):
+                if self._host.running.get(started.name) == started:
+                    await device_plugs.rebooted(self._host, started)
+        except WardianError as error:
+            log.error('container "%s": cannot restore its devices: %s', started.name, error)
+
+
+async def settle_devices(host: Host) -> None:
+    """At start-up: release devices that ended containers left, and complete what was cut short."""
+    for plugs in await host.records.plugs.all():
+        started = host.running.get(plugs.name)
+        if started is None:
+            await device_plugs.release(host, plugs.name)
+            continue
+        try:
+            async with host.operations.lock(plugs.name, "update"):
+                await device_plugs.settle(host, started)
+                await containers.replug(host, plugs.name)
+        except WardianError as error:
+            log.error('container "%s": cannot restore its devices: %s', plugs.name, error)
 
 
 async def _unmount(host: Host, name: str) -> None:
@@ -285,7 +317,8 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
     container = containers.with_volatile(container, merged, wanted)
     merged = await containers.expanded(host, container)
     storage = host.storage.get(container.pool)
-    plan = _plan(host, container, merged, wanted)
+    plugs = device_plugs.plan_all(host, container, merged.devices, wanted)
+    plan = _plan(host, container, merged, wanted, device_plugs.plans(plugs))
     await host.runtime.load_modules(units.split_list(merged.config.get("linux.kernel_modules", "")))
 
     def begun(now: Container) -> Container:
@@ -303,14 +336,25 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
         await host.records.containers.change(name, begun)
         undo.on_failure(host.records.containers.change, name, not_begun)
         shifted = await storage.mount(volume(name), wanted)
+        await device_plugs.prepare(host, name, plugs, wanted)
+        undo.on_failure(device_plugs.release, host, name)
         started = await host.runtime.start(dataclasses.replace(plan, shifted=shifted))
+        undo.on_failure(_kill_and_wait, host, started)
+        await device_plugs.connected(host, started, plugs)
         undo.keep()
     await host.watcher.follow(started)
     limits.runs(host, name, merged.config)
     host.events.lifecycle("container-started", url(name))
 
 
-def _plan(host: Host, container: Container, merged: Expanded, wanted: IdMap) -> StartPlan:
+async def _kill_and_wait(host: Host, started: Started) -> None:
+    host.runtime.kill(started)
+    await host.runtime.wait_stopped(started)
+
+
+def _plan(
+    host: Host, container: Container, merged: Expanded, wanted: IdMap, plans: tuple[DevicePlan, ...]
+) -> StartPlan:
     config = merged.config
     storage = host.storage.get(container.pool)
     _, root = expand.root_device(merged.devices)
@@ -323,20 +367,6 @@ def _plan(host: Host, container: Container, merged: Expanded, wanted: IdMap) -> 
         nesting=is_true(config.get("security.nesting", "")),
         environment={k.removeprefix("environment."): v for k, v in keys.under(config, "environment.")},
         settings=limits.settings(host, config),
-        devices=_device_plans(host, container, merged),
+        devices=plans,
         raw=config.get("raw.lxc", ""),
     )
-
-
-def _device_plans(host: Host, container: Container, merged: Expanded) -> tuple[DevicePlan, ...]:
-    plans = []
-    for name, options in devices.sorted_devices(merged.devices):
-        if options["type"] == "nic":
-            options = {**_volatile_of(container, name), **{k: v for k, v in options.items() if v}}
-        plans.append(host.devices[options["type"]].plan(name, options))
-    return tuple(plans)
-
-
-def _volatile_of(container: Container, device: str) -> dict[str, Any]:
-    prefix = f"volatile.{device}."
-    return {k.removeprefix(prefix): v for k, v in container.config.items() if k.startswith(prefix)}

@@ -178,6 +178,7 @@ class Operations:
         self._events = events
         self._operations: dict[str, Operation] = {}
         self._locks: dict[str, str] = {}
+        self._freed: dict[str, asyncio.Event] = {}
 
     def start(
         self,
@@ -255,8 +256,13 @@ class Operations:
             await asyncio.wait(tasks)
 
     @contextlib.asynccontextmanager
-    async def lock(self, container: str, action: str) -> AsyncIterator[None]:
-        """Hold the container for one action; Busy, naming the other action, if it is held."""
+    async def lock(self, container: str, action: str, *, wait: bool = False) -> AsyncIterator[None]:
+        """Hold the container for one action; Busy, naming the other action, if it is held.
+
+        wait: until it is free, instead.
+        """
+        while wait and container in self._locks:
+            await self._freed.setdefault(container, asyncio.Event()).wait()
         if container in self._locks:
             raise Busy(f"Container is busy running a {self._locks[container]} operation")
         self._locks[container] = action
@@ -264,3 +270,5 @@ class Operations:
             yield
         finally:
             del self._locks[container]
+            if container in self._freed:
+                self._freed.pop(container).set()

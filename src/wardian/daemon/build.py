@@ -35,6 +35,7 @@ def make_folders(paths: Paths) -> None:
         (paths.root, 0o711),
         (paths.containers, 0o711),
         (paths.pools, 0o711),
+        (paths.devices, 0o711),
         (paths.images, 0o700),
         (paths.disks, 0o700),
         (paths.networks, 0o711),

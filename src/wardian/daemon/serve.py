@@ -134,6 +134,7 @@ async def _start_up(host: Host) -> None:
         recovery.sweep,
         images.sweep,
         networks.open_all,
+        lifecycle.settle_devices,
     ):
         try:
             await step(host)

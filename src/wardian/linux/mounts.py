@@ -46,6 +46,14 @@ def mounts_below(path: Path) -> list[MountPoint]:
     return [m for m in mounts if m.path == str(path) or m.path.startswith(f"{path}/")]
 
 
+def kind_of(path: Path) -> str:
+    """The name of the file system that holds the path, as in `ext4`."""
+    parts = path.resolve().parts
+    mounts = parse_mountinfo(Path("/proc/self/mountinfo").read_text())
+    above = [m for m in mounts if parts[: len(Path(m.path).parts)] == Path(m.path).parts]
+    return max(above, key=lambda m: len(Path(m.path).parts)).kind if above else "unknown"
+
+
 def magic_of(path: Path) -> int:
     """The magic number of the file system that holds the path (statfs(2), f_type)."""
     buffer = ctypes.create_string_buffer(256)

@@ -124,11 +124,26 @@ def move_mount(tree_fd: int, target: StrPath) -> None:
     )
 
 
+def move_mount_to(tree_fd: int, target_fd: int, target: StrPath) -> None:
+    """Attach a detached mount at an open place; target: what errors call it."""
+    flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
+    _syscall(_SYS_MOVE_MOUNT, tree_fd, b"", target_fd, b"", flags, path=target)
+
+
 def mount_setattr(
-    tree_fd: int, *, attr_set: int = 0, attr_clr: int = 0, userns_fd: int = 0, recursive: bool = False
+    tree_fd: int,
+    *,
+    attr_set: int = 0,
+    attr_clr: int = 0,
+    propagation: int = 0,
+    userns_fd: int = 0,
+    recursive: bool = False,
 ) -> None:
-    """Change MOUNT_ATTR_* of a mount. With MOUNT_ATTR_IDMAP, owners are mapped as in userns_fd."""
-    attr = _MountAttr(attr_set, attr_clr, 0, userns_fd)
+    """Change MOUNT_ATTR_* of a mount. With MOUNT_ATTR_IDMAP, owners are mapped as in userns_fd.
+
+    propagation: MS_PRIVATE, MS_SLAVE, ..., or 0 to leave it.
+    """
+    attr = _MountAttr(attr_set, attr_clr, propagation, userns_fd)
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
     _syscall(_SYS_MOUNT_SETATTR, tree_fd, b"", flags, ctypes.byref(attr), ctypes.sizeof(attr))
 

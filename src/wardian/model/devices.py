@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from wardian.errors import InvalidInput
 from wardian.model import names, units, values
 from wardian.model.container import Devices
-from wardian.model.expand import root_device
+from wardian.model.expand import is_root, root_device
 
 Device = Mapping[str, str]
 
@@ -23,6 +23,8 @@ class Option:
     type: values.Type
     help: str
     default: str = ""
+    live: bool = False
+    """Changes in place on a running container; else the device is taken away and given back."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ TYPES: tuple[DeviceType, ...] = (
             ),
             Option("readonly", values.BOOL, "Refuse writes.", "false"),
             Option("recursive", values.BOOL, "Include what is mounted below the source.", "false"),
-            Option("size", values.SIZE, "Most space that a root disk takes. Unset: no limit."),
+            Option("size", values.SIZE, "Most space that a root disk takes. Unset: no limit.", live=True),
             Option("pool", values.POOL, "Storage pool of a root disk."),
         ),
     ),
@@ -137,6 +139,12 @@ def options_of(device: Device) -> tuple[Option, ...]:
 def mount_point(device: Device) -> str:
     """The path of a disk in the container, absolute and in one spelling: `srv//www/` -> `/srv/www`."""
     return "/" + "/".join(part for part in device["path"].split("/") if part)
+
+
+def place_of(device: Device) -> str:
+    """Where a device is mounted in the container, as of `mount_point`; "" for others and the root disk."""
+    has_place = device.get("type") == "disk" and not is_root(device)
+    return mount_point(device) if has_place else ""
 
 
 def _check_type(name: str, device: Device) -> None:

@@ -39,6 +39,11 @@ class Paths:
         return self.root / "containers"
 
     @property
+    def devices(self) -> Path:
+        """What devices of running containers are made of on the host, a folder per container."""
+        return self.root / "devices"
+
+    @property
     def pools(self) -> Path:
         return self.root / "storage-pools"
 

@@ -11,6 +11,7 @@ import msgspec
 
 from wardian.errors import AlreadyExists, HostFailed, NotFound, StaleRevision
 from wardian.model.container import Alias, Config, Container, Image, Network, Pool, Profile, Snapshot
+from wardian.model.plans import Plugs
 from wardian.model.trust import Certificate, Invitation
 from wardian.ports import Document, Store, Write
 
@@ -88,6 +89,10 @@ class Table(Generic[T]):
             except StaleRevision:
                 continue
             return value
+
+    async def put(self, value: T) -> None:
+        """Put the value, whether or not there is one of its name."""
+        await self._store.commit([self.write(value)])
 
     async def delete(self, name: str) -> None:
         """Remove the value; harmless if there is none."""
@@ -186,6 +191,7 @@ class Records:
         self._store = store
         self.containers = Table(store, "container", "containers", Container)
         self.snapshots = Table(store, "snapshot", "snapshots", Snapshot)
+        self.plugs = Table(store, "devices of container", "plugs", Plugs)
         self.profiles = Table(store, "profile", "profiles", Profile)
         self.pools = Table(store, "storage pool", "pools", Pool)
         self.networks = Table(store, "network", "networks", Network)

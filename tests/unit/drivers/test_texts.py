@@ -11,7 +11,8 @@ from wardian.drivers.bridge import dnsmasq, firewall
 from wardian.drivers.runtime import render, seccomp
 from wardian.errors import InvalidInput
 from wardian.model.idmap import IdMap
-from wardian.ports import DevicePlan, Mount, Nic, StartPlan
+from wardian.model.plans import DevicePlan, Mount, Nic
+from wardian.ports import StartPlan
 
 AROUND = render.Surroundings(Path("/logs/c1"), Path("/sec/seccomp"), "/bin/sh hook fifo")
 NIC = Nic("bridged", "eth0", parent="br0", host_name="veth1", hwaddr="00:16:3e:00:00:01", mtu="1500")
@@ -21,7 +22,7 @@ PLAN = StartPlan(
     rootfs=Path("/pool/c1/rootfs"),
     idmap=IdMap.contiguous(1000000, 65536),
     environment={"A": "b"},
-    devices=[DevicePlan(nics=(NIC,), mounts=(Mount(Path("/a b"), "srv/x", True, read_only=True),))],
+    devices=[DevicePlan(nics=(NIC,), mounts=(Mount("/x", "/a b", "srv/x", True),))],
     raw="lxc.x = y",
 )
 NETWORK = {"ipv4.address": "10.1.2.1/24", "ipv6.address": "fd42::1/64"}
@@ -40,7 +41,7 @@ def test_an_unprivileged_container_has_a_map_and_an_idmapped_root() -> None:
     assert keys_of(text, "lxc.seccomp.profile") == ["/sec/seccomp"]
     assert keys_of(text, "lxc.net.0.link") == ["br0"]
     assert keys_of(text, "lxc.environment") == ["A=b"]
-    assert r"/a\040b srv/x none bind,create=dir,ro 0 0" in keys_of(text, "lxc.mount.entry")
+    assert r"/a\040b srv/x none bind,create=dir 0 0" in keys_of(text, "lxc.mount.entry")
     assert text.endswith("lxc.x = y\n")
 
 

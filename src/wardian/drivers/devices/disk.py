@@ -1,36 +1,42 @@
-"""Device type `disk`: a file or folder of the host, bound into the container at its start.
+"""Device type `disk`: a file, a folder or the file system of a block device of the host in a container.
 
-The root disk (path `/`) is the container's own volume and needs no plan.
+The root disk (path `/`) is the container's own volume and needs no mount.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from wardian.drivers.devices.mounts import MountedDevice
 from wardian.errors import InvalidInput
+from wardian.model.plans import DevicePlan, Mount
 from wardian.model.units import is_true
-from wardian.ports import DevicePlan, Mount
+from wardian.ports import DeviceContext
 
 
-class DiskDevice:
-    """Plans one bind mount."""
+class DiskDevice(MountedDevice):
+    """Plans one mount."""
 
-    def plan(self, name: str, options: Mapping[str, str]) -> DevicePlan:
+    def plan(self, name: str, options: Mapping[str, str], around: DeviceContext) -> DevicePlan:
         """See ports.DeviceDriver."""
         target = options["path"].strip("/")
         if not target:
-            return DevicePlan()
+            return DevicePlan(name)
         source = Path(options["source"])
         if not source.exists():
             if is_true(options.get("optional", "")):
-                return DevicePlan()
+                return DevicePlan(name)
             raise InvalidInput(
                 f'missing source "{source}" for disk "{name}"; create it, or set the device\'s optional=true'
             )
+        is_block = source.is_block_device()
         mount = Mount(
-            source=source,
+            source=str(source),
+            place=str(around.folder / f"disk.{name}"),
             target=target,
-            is_folder=source.is_dir(),
+            is_folder=is_block or source.is_dir(),
+            group=around.idmap.host_id("gid", 0) or 0,
             read_only=is_true(options.get("readonly", "")),
-            recursive=is_true(options.get("recursive", "")),
+            recursive=is_true(options.get("recursive", "")) and not is_block,
+            is_filesystem=is_block,
         )
-        return DevicePlan(mounts=(mount,))
+        return DevicePlan(name, mounts=(mount,))

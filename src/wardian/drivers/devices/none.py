@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 
-from wardian.ports import DevicePlan
+from wardian.drivers.devices.base import Device
+from wardian.model.plans import DevicePlan
+from wardian.ports import DeviceContext
 
 
-class NoDevice:
+class NoDevice(Device):
     """Asks for nothing."""
 
-    def plan(self, name: str, options: Mapping[str, str]) -> DevicePlan:
+    def plan(self, name: str, options: Mapping[str, str], around: DeviceContext) -> DevicePlan:
         """See ports.DeviceDriver."""
-        return DevicePlan()
+        return DevicePlan(name)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from wardian.errors import InvalidInput
 from wardian.model import architectures
-from wardian.ports import Mount, Nic, StartPlan
+from wardian.model.plans import Mount, Nic
+from wardian.ports import StartPlan
 
 PRIVILEGED_DROPPED = "sys_time sys_module sys_rawio mac_admin mac_override"
 """Capabilities (capabilities(7)) that a privileged container never gets. An unprivileged one keeps
@@ -167,11 +168,9 @@ def split_environment(variables: Mapping[str, str]) -> tuple[dict[str, str], dic
 
 
 def mount_entry(mount: Mount) -> str:
-    """The fstab(5)-like line for a bind mount; blanks and backslashes are escaped as there."""
+    """The fstab(5)-like line that binds what is ready at the mount's place; escaped as there."""
     options = ["rbind" if mount.recursive else "bind", "create=dir" if mount.is_folder else "create=file"]
-    options += ["ro"] if mount.read_only else []
-    options += ["optional"] if mount.optional else []
-    return f"{_escape(str(mount.source))} {_escape(mount.target)} none {','.join(options)} 0 0"
+    return f"{_escape(mount.place)} {_escape(mount.target)} none {','.join(options)} 0 0"
 
 
 def _escape(path: str) -> str:

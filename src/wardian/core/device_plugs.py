@@ -1,0 +1,200 @@
+"""Devices of containers: planned, made ready, attached and detached while a container runs.
+
+What is plugged is noted in the store (`records.plugs`) before the host is touched: after a crash
+everything that was made is known, and can be taken away or completed. The difference between what
+is plugged and what is configured is a value (`model.device_steps`), applied in its order with `Undo`.
+"""
+
+import contextlib
+import logging
+from collections.abc import Awaitable, Mapping
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from wardian.core.host import Host
+from wardian.core.undo import Undo
+from wardian.errors import HostFailed, WardianError
+from wardian.model import device_steps, devices
+from wardian.model.container import Container, Devices
+from wardian.model.idmap import IdMap
+from wardian.model.plans import DevicePlan, Plug, Plugs
+from wardian.ports import DeviceContext, DeviceDriver, Started, Volume
+
+log = logging.getLogger(__name__)
+
+
+def plan(host: Host, container: Container, wanted: Devices, idmap: IdMap, name: str) -> Plug:
+    """What one device of the container needs; InvalidInput naming it if it cannot be had.
+
+    container: with its volatile keys filled in; wanted: its expanded devices; idmap: of its start.
+    """
+    options = wanted[name]
+    prefix = f"volatile.{name}."
+    volume = host.storage.get(container.pool).path(Volume("container", container.name))
+    around = DeviceContext(
+        container=container.name,
+        folder=host.paths.devices / container.name,
+        rootfs=volume / "rootfs",
+        idmap=idmap,
+        volatile={k.removeprefix(prefix): v for k, v in container.config.items() if k.startswith(prefix)},
+    )
+    return Plug(options=options, plan=host.devices[options["type"]].plan(name, options, around))
+
+
+def plan_all(host: Host, container: Container, wanted: Devices, idmap: IdMap) -> dict[str, Plug]:
+    """All devices of a container that is about to start, in the order to set them up."""
+    return {name: plan(host, container, wanted, idmap, name) for name, _ in devices.sorted_devices(wanted)}
+
+
+# --- start and end -----------------------------------------------------------------------------
+
+
+async def prepare(host: Host, name: str, plugs: Mapping[str, Plug], idmap: IdMap) -> None:
+    """Make the host ready for a start; on failure it is as it was."""
+    async with Undo() as undo:
+        await host.records.plugs.put(Plugs(name=name, idmap=idmap, at_start=dict(plugs), now=dict(plugs)))
+        undo.on_failure(release, host, name)
+        for plug in plugs.values():
+            await _driver(host, plug).prepare(plug.plan)
+        undo.keep()
+
+
+async def connected(host: Host, started: Started, plugs: Mapping[str, Plug]) -> None:
+    """The container has its devices: do what needs them."""
+    for plug in plugs.values():
+        await _driver(host, plug).connected(plug.plan, started)
+
+
+async def release(host: Host, name: str) -> None:
+    """Take back all that was made for the devices of a container that has ended. Failures are logged."""
+    plugs = await host.records.plugs.find(name)
+    if plugs is None:
+        return
+    for device, plug in reversed({**plugs.at_start, **plugs.now}.items()):
+        try:
+            await _driver(host, plug).release(plug.plan)
+        except WardianError as error:
+            log.error('container "%s": cannot release device "%s": %s', name, device, error)
+    _remove_folder(host.paths.devices / name)
+    await host.records.plugs.delete(name)
+
+
+def _remove_folder(folder: Path) -> None:
+    """Remove the empty files and folders that things were mounted on; never what is still mounted."""
+    with contextlib.suppress(FileNotFoundError):
+        for place in folder.iterdir():
+            with contextlib.suppress(OSError):
+                place.rmdir() if place.is_dir() else place.unlink()
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+# --- a running container -----------------------------------------------------------------------
+
+
+async def follow(host: Host, started: Started, container: Container, wanted: Devices, undo: Undo) -> None:
+    """Give a running container the devices that it is configured to have.
+
+    Raises what the device says that cannot be had; `undo` then takes back what was done.
+    """
+    plugs = await host.records.plugs.find(started.name)
+    if plugs is None:
+        raise HostFailed(
+            f'container "{started.name}" was started by an older daemon; restart it to change its devices'
+        )
+    steps = device_steps.between({name: plug.options for name, plug in plugs.now.items()}, wanted)
+    planned = {
+        name: plan(host, container, wanted, plugs.idmap, name) for name in (*steps.attach, *steps.change)
+    }
+    for name in steps.detach:
+        await _detach(host, started, name, plugs.now[name])
+        undo.on_failure(_attach, host, started, name, plugs.now[name])
+    for name in steps.change:
+        await _change(host, started, name, plugs.now[name], planned[name])
+        undo.on_failure(_change, host, started, name, planned[name], plugs.now[name])
+    for name in steps.attach:
+        await _attach(host, started, name, planned[name])
+        undo.on_failure(_detach, host, started, name, planned[name])
+
+
+async def settle(host: Host, started: Started) -> None:
+    """Take away what the end of a daemon cut short while it was attached or detached; `follow` completes."""
+    plugs = await host.records.plugs.find(started.name) or Plugs(name=started.name)
+    for name, plug in reversed(plugs.now.items()):
+        if not plug.settled:
+            await _logged(started, name, _detach(host, started, name, plug))
+
+
+async def rebooted(host: Host, started: Started) -> None:
+    """A container was booted anew, with the devices of its start: give it the present ones."""
+    plugs = await host.records.plugs.find(started.name)
+    if plugs is None:
+        return
+    before = {name: plug.options for name, plug in plugs.at_start.items()}
+    steps = device_steps.between(before, {name: plug.options for name, plug in plugs.now.items()})
+    for name in steps.detach:
+        driver = _driver(host, plugs.at_start[name])
+        await _logged(started, name, driver.detach(plugs.at_start[name].plan, started))
+    for name, plug in plugs.now.items():
+        if name not in steps.attach:
+            await _logged(started, name, _driver(host, plug).connected(plug.plan, started))
+    for name in steps.attach:
+        await _logged(started, name, _attach(host, started, name, plugs.now[name]))
+
+
+async def _logged(started: Started, name: str, step: Awaitable[None]) -> None:
+    try:
+        await step
+    except WardianError as error:
+        log.error('container "%s", device "%s": %s', started.name, name, error)
+
+
+async def _attach(host: Host, started: Started, name: str, plug: Plug) -> None:
+    driver = _driver(host, plug)
+    async with Undo() as undo:
+        await _note(host, started, name, replace(plug, settled=False))
+        undo.on_failure(_note, host, started, name, None)
+        await driver.prepare(plug.plan)
+        undo.on_failure(driver.release, plug.plan)
+        await driver.attach(plug.plan, started)
+        undo.on_failure(driver.detach, plug.plan, started)
+        await driver.connected(plug.plan, started)
+        await _note(host, started, name, plug)
+        undo.keep()
+
+
+async def _detach(host: Host, started: Started, name: str, plug: Plug) -> None:
+    driver = _driver(host, plug)
+    async with Undo() as undo:
+        await _note(host, started, name, replace(plug, settled=False))
+        undo.on_failure(_note, host, started, name, plug)
+        await driver.detach(plug.plan, started)
+        undo.on_failure(driver.attach, plug.plan, started)
+        await driver.release(plug.plan)
+        await _note(host, started, name, None)
+        undo.keep()
+
+
+async def _change(host: Host, started: Started, name: str, old: Plug, new: Plug) -> None:
+    await _driver(host, new).change(old.plan, new.plan, started)
+    await _note(host, started, name, new)
+
+
+async def _note(host: Host, started: Started, name: str, plug: Plug | None) -> None:
+    """Remember what is plugged under a name now; None: nothing."""
+
+    def noted(plugs: Plugs) -> Plugs:
+        rest = {device: known for device, known in plugs.now.items() if device != name}
+        return replace(plugs, now=rest if plug is None else {**rest, name: plug})
+
+    await host.records.plugs.change(started.name, noted)
+
+
+def _driver(host: Host, plug: Plug) -> DeviceDriver:
+    return host.devices[plug.options["type"]]
+
+
+def plans(plugs: Mapping[str, Plug]) -> tuple[DevicePlan, ...]:
+    """What the runtime needs of the devices of a container that starts."""
+    return tuple(plug.plan for plug in plugs.values())

@@ -1,0 +1,26 @@
+"""What device drivers share: steps that most types have nothing to do for."""
+
+from wardian.model.plans import DevicePlan
+from wardian.ports import Started
+
+
+class Device:
+    """A device whose steps do nothing; a type overrides those that it needs (see ports.DeviceDriver)."""
+
+    async def prepare(self, plan: DevicePlan) -> None:
+        """See ports.DeviceDriver."""
+
+    async def release(self, plan: DevicePlan) -> None:
+        """See ports.DeviceDriver."""
+
+    async def connected(self, plan: DevicePlan, started: Started) -> None:
+        """See ports.DeviceDriver."""
+
+    async def attach(self, plan: DevicePlan, started: Started) -> None:
+        """See ports.DeviceDriver."""
+
+    async def detach(self, plan: DevicePlan, started: Started) -> None:
+        """See ports.DeviceDriver."""
+
+    async def change(self, old: DevicePlan, new: DevicePlan, started: Started) -> None:
+        """See ports.DeviceDriver."""

@@ -1,0 +1,109 @@
+"""Attach or remove one mount in another mount namespace.
+
+A program of its own (`python3 -I -S inside.py ...`): a thread of the daemon cannot enter a mount
+namespace. All that it needs is loaded, and all of the host that it needs is open, before it enters.
+From then on it is root of the container and nothing else; paths are resolved within the container's
+root, whatever links lie there.
+
+Usage: inside.py attach USERNS_FD|- MNTNS_FD TREE_FD folder|file TARGET
+       inside.py detach USERNS_FD|- MNTNS_FD DEVICE:INODE TARGET
+
+`detach` removes what is mounted at the target only while it is the given file; what is not there
+(any more) is no error. On failure the last line of stderr says what failed and why.
+"""
+
+import errno
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from wardian.linux import syscalls
+
+WITHIN = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
+FOLDER_MODE = 0o755
+FILE_MODE = 0o644
+
+
+def enter(userns: str, mntns_fd: int) -> int:
+    """Become root of the container; an fd of its root folder."""
+    if os.fstat(mntns_fd).st_ino == os.stat("/proc/self/ns/mnt").st_ino:
+        raise OSError(errno.ESRCH, "the container is gone")
+    if userns != "-":
+        os.setgroups([])
+        syscalls.setns(int(userns), syscalls.CLONE_NEWUSER)
+    syscalls.setns(mntns_fd, syscalls.CLONE_NEWNS)
+    if userns != "-":
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+    return os.open("/", os.O_PATH | os.O_DIRECTORY)
+
+
+def open_place(root: int, target: str, *, is_folder: bool) -> int:
+    """An O_PATH fd of the target; it and the folders above it are made where they are missing."""
+    parent = root
+    parts = target.split("/")
+    for number in range(1, len(parts) + 1):
+        path = "/".join(parts[:number])
+        try:
+            place = syscalls.openat2(root, path, os.O_PATH, resolve=WITHIN)
+        except FileNotFoundError:
+            make(parent, parts[number - 1], is_folder=is_folder or number < len(parts))
+            place = syscalls.openat2(root, path, os.O_PATH, resolve=WITHIN)
+        parent = place
+    return parent
+
+
+def make(parent: int, name: str, *, is_folder: bool) -> None:
+    """An empty folder or file; EEXIST also for a link that leads nowhere."""
+    if is_folder:
+        os.mkdir(name, FOLDER_MODE, dir_fd=parent)
+    else:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        os.close(os.open(name, flags, FILE_MODE, dir_fd=parent))
+
+
+def attach(root: int, tree_fd: int, kind: str, target: str) -> None:
+    """Put a detached mount at the target."""
+    syscalls.move_mount_to(tree_fd, open_place(root, target, is_folder=kind == "folder"), target)
+
+
+def detach(root: int, proc_fds: int, expected: str, target: str) -> None:
+    """Remove what is mounted at the target, as long as it is the expected file."""
+    os.fchdir(proc_fds)
+    while True:
+        try:
+            place = syscalls.openat2(root, target, os.O_PATH, resolve=WITHIN)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        found = os.fstat(place)
+        if f"{found.st_dev}:{found.st_ino}" != expected:
+            return
+        try:
+            syscalls.umount2(str(place), syscalls.MNT_DETACH)
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # no mount, but the very file
+                return
+            raise
+        os.close(place)
+
+
+def main(arguments: list[str]) -> int:
+    """0, or 1 with the reason on stderr."""
+    action, userns, mntns, what, *rest = arguments
+    proc_fds = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY)
+    os.umask(0)
+    try:
+        root = enter(userns, int(mntns))
+        if action == "attach":
+            attach(root, int(what), *rest)
+        else:
+            detach(root, proc_fds, what, *rest)
+    except OSError as error:
+        sys.stderr.write(f"{error.filename or rest[-1]}: {error.strerror}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,92 @@
+"""What devices ask of the host: plans as values, made by drivers, kept in the store, compared in tests.
+
+A plan names all that must be done and all that must be undone, so that a device can be taken away
+even if what it was made from has vanished meanwhile.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from msgspec import Struct
+
+from wardian.model.idmap import IdMap
+
+
+@dataclass(frozen=True)
+class Nic:
+    """A network interface that the runtime makes when the container starts."""
+
+    kind: Literal["bridged", "p2p", "macvlan", "physical"]
+    name: str
+    """Inside the container."""
+    parent: str = ""
+    host_name: str = ""
+    """Host side of a veth pair."""
+    hwaddr: str = ""
+    mtu: str = ""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A device node to make. uid, gid: ids of the host; mode: permission bits."""
+
+    kind: Literal["char", "block"]
+    major: int
+    minor: int
+    uid: int
+    gid: int
+    mode: int
+
+
+@dataclass(frozen=True)
+class Mount:
+    """Something of the host that appears in a container.
+
+    It is got ready at `place`, below the daemon's folder of devices, and bound from there.
+    """
+
+    source: str
+    """A path of the host; for a node, what errors call it."""
+    place: str
+    target: str
+    """Path inside, without leading slash."""
+    is_folder: bool
+    group: int = 0
+    """The group that the container's root has on the host: it must reach the place."""
+    read_only: bool = False
+    recursive: bool = False
+    is_filesystem: bool = False
+    """The source is a block device, whose file system is mounted."""
+    owners: IdMap | None = None
+    """Ids on disk (its `container_id`) -> ids of the host as which they are seen; None: as they are."""
+    node: Node | None = None
+    """Make this node instead of showing the source."""
+
+
+@dataclass(frozen=True)
+class DevicePlan:
+    """What one device of one container needs, at start or by hot-plug."""
+
+    device: str = ""
+    nics: tuple[Nic, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+
+
+class Plug(Struct, frozen=True, kw_only=True):
+    """A device of a running container. settled: False while it is being attached or detached."""
+
+    options: dict[str, str]
+    plan: DevicePlan
+    settled: bool = True
+
+
+class Plugs(Struct, frozen=True, kw_only=True):
+    """The devices of a container that runs, by name; the record exists as long as anything is plugged.
+
+    at_start: those that the runtime makes again when the container reboots; now: those it has.
+    """
+
+    name: str
+    idmap: IdMap = IdMap()
+    at_start: dict[str, Plug] = {}
+    now: dict[str, Plug] = {}
