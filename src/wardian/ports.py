@@ -137,7 +137,7 @@ class Storage(Protocol):
         """
 
     async def unmount(self, volume: Volume) -> None:
-        """Take the files from below `path(volume)` again, if no container runs there; idempotent."""
+        """Take the files from below `path(volume)` again; no container runs on them. Idempotent."""
 
     async def volumes(self) -> list[Volume]:
         """All volumes that exist, sorted."""

@@ -9,7 +9,10 @@ import pytest
 
 from wardian.drivers.storage.btrfs import BtrfsStorage
 from wardian.drivers.storage.dir import DirStorage
+from wardian.drivers.storage.overlay import OverlayStorage
 from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound
+from wardian.linux import process
+from wardian.model.idmap import IdMap
 from wardian.ports import Storage, Volume
 
 pytestmark = [
@@ -21,12 +24,15 @@ IMAGE, ONE, TWO = Volume("image", "f" * 64), Volume("container", "c1"), Volume("
 SNAPSHOT = Volume("snapshot", "c1/snap0")
 
 
-@pytest.fixture(params=["dir", "btrfs"])
+@pytest.fixture(params=["dir", "btrfs", "overlay"])
 async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
     with tempfile.TemporaryDirectory(prefix="wardian-pool-", dir="/var/tmp") as folder:
+        os.chmod(folder, 0o711)
         made: Storage
         if request.param == "dir":
             made = DirStorage("test", Path(folder) / "pool")
+        elif request.param == "overlay":
+            made = OverlayStorage("test", Path(folder) / "pool")
         else:
             image = Path(folder) / "pool.img"
             made = BtrfsStorage("test", Path(folder) / "pool", image=image, size_bytes=160 << 20)
@@ -38,8 +44,8 @@ async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
         assert all(path.name == "pool" for path in Path(folder).iterdir())
 
 
-def fill(storage: Storage, volume: Volume, text: str = "x") -> Path:
-    folder = storage.path(volume) / "rootfs"
+async def fill(storage: Storage, volume: Volume, text: str = "x") -> Path:
+    folder = await files_of(storage, volume)
     folder.mkdir(exist_ok=True)
     (folder / "file").write_text(text)
     os.chown(folder / "file", 1000, 1001)
@@ -50,16 +56,21 @@ def fill(storage: Storage, volume: Volume, text: str = "x") -> Path:
     return folder
 
 
+async def files_of(storage: Storage, volume: Volume) -> Path:
+    assert await storage.mount(volume) is False
+    return storage.path(volume) / "rootfs"
+
+
 async def test_a_copy_is_whole_and_independent(storage: Storage) -> None:
     await storage.create(IMAGE)
-    fill(storage, IMAGE)
+    await fill(storage, IMAGE)
     await storage.copy(IMAGE, ONE)
-    copied = storage.path(ONE) / "rootfs"
+    copied = await files_of(storage, ONE)
     found = (copied / "file").lstat()
     assert (found.st_uid, found.st_gid, found.st_mode & 0o7777, found.st_nlink) == (1000, 1001, 0o4755, 2)
     assert os.readlink(copied / "link") == "/etc/shadow"
     (copied / "file").write_text("changed")
-    assert (storage.path(IMAGE) / "rootfs/file").read_text() == "x"
+    assert (await files_of(storage, IMAGE) / "file").read_text() == "x"
     await storage.delete(IMAGE)
     assert (copied / "file").read_text() == "changed"
     assert await storage.volumes() == [ONE]
@@ -85,19 +96,19 @@ async def test_a_name_never_leaves_the_pool(storage: Storage, name: str) -> None
 
 async def test_a_snapshot_keeps_what_was_and_restores_it(storage: Storage) -> None:
     await storage.create(ONE)
-    fill(storage, ONE, "before")
+    await fill(storage, ONE, "before")
     await storage.snapshot(ONE, SNAPSHOT)
-    fill(storage, ONE, "after")
-    assert (storage.path(SNAPSHOT) / "rootfs/file").read_text() == "before"
+    await fill(storage, ONE, "after")
+    assert (await files_of(storage, SNAPSHOT) / "file").read_text() == "before"
     await storage.restore(SNAPSHOT, ONE)
-    assert (storage.path(ONE) / "rootfs/file").read_text() == "before"
-    (storage.path(ONE) / "rootfs/file").write_text("writable")
+    assert (await files_of(storage, ONE) / "file").read_text() == "before"
+    (await files_of(storage, ONE) / "file").write_text("writable")
     assert await storage.volumes() == sorted([ONE, SNAPSHOT])
 
 
 async def test_rename_and_delete(storage: Storage) -> None:
     await storage.create(ONE)
-    fill(storage, ONE)
+    await fill(storage, ONE)
     await storage.rename(ONE, TWO)
     assert await storage.volumes() == [TWO]
     await storage.delete(TWO)
@@ -107,24 +118,84 @@ async def test_rename_and_delete(storage: Storage) -> None:
 
 async def test_a_snapshot_follows_its_container_to_another_name(storage: Storage) -> None:
     await storage.create(ONE)
-    fill(storage, ONE)
+    await fill(storage, ONE)
     await storage.snapshot(ONE, SNAPSHOT)
     moved = Volume("snapshot", "c2/snap0")
     await storage.rename(ONE, TWO)
     await storage.rename(SNAPSHOT, moved)
     assert await storage.volumes() == [TWO, moved]
     await storage.restore(moved, TWO)
-    assert (storage.path(TWO) / "rootfs/file").read_text() == "x"
+    assert (await files_of(storage, TWO) / "file").read_text() == "x"
 
 
 async def test_the_sweep_removes_what_was_interrupted(storage: Storage) -> None:
     await storage.create(ONE)
-    fill(storage, ONE)
-    place = storage.path(ONE)
+    await fill(storage, ONE)
+    place = next(path for path in (storage.path(ONE), storage.path(ONE).parent) if path.name == "c1")
+    await storage.unmount(ONE)
     os.rename(place, place.with_name(".tmp-0123456789abcdef"))
     assert await storage.volumes() == []
     await storage.sweep()
     assert list(place.parent.iterdir()) == []
+
+
+async def test_the_sweep_leaves_what_is_inside_volumes_alone(storage: Storage) -> None:
+    await storage.create(ONE)
+    (await fill(storage, ONE) / ".tmp-0123456789abcdef").mkdir()
+    await storage.sweep()
+    assert (await files_of(storage, ONE) / ".tmp-0123456789abcdef").is_dir()
+
+
+async def test_no_user_of_the_host_can_run_what_a_container_has(storage: Storage) -> None:
+    await storage.create(ONE)
+    program = await fill(storage, ONE) / "file"
+    await storage.mount(ONE)
+    os.chmod(storage.path(ONE) / "rootfs", 0o755)
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "test", "-e", str(program)]
+    assert (await process.run(nobody)).status == 1
+    assert program.exists()
+
+
+async def test_a_copy_of_what_runs_is_whole_and_independent(storage: Storage) -> None:
+    await storage.create(IMAGE)
+    await fill(storage, IMAGE, "image")
+    await storage.copy(IMAGE, ONE)
+    await storage.mount(ONE, IdMap())
+    root = storage.path(ONE) / "rootfs"
+    (root / "file").write_text("running")
+    (root / "link").unlink()
+    (root / "new").mkdir()
+    await storage.copy(ONE, TWO)
+    await storage.snapshot(ONE, SNAPSHOT)
+    (root / "file").write_text("later")
+    for volume in (TWO, SNAPSHOT):
+        copied = await files_of(storage, volume)
+        assert (copied / "file").read_text() == "running"
+        assert sorted(os.listdir(copied)) == ["file", "hard", "new"]
+    assert (root / "file").read_text() == "later"
+    await storage.unmount(ONE)
+    assert (await files_of(storage, ONE) / "file").read_text() == "later"
+    await storage.delete(IMAGE)
+    await storage.unmount(ONE)
+    await storage.restore(SNAPSHOT, ONE)
+    assert (await files_of(storage, ONE) / "file").read_text() == "running"
+
+
+async def test_many_snapshots_keep_each_their_own(storage: Storage) -> None:
+    await storage.create(ONE)
+    for number in range(40):
+        await fill(storage, ONE, str(number))
+        await storage.snapshot(ONE, Volume("snapshot", f"c1/snap{number}"))
+    for number in (0, 17, 39):
+        snapshot = Volume("snapshot", f"c1/snap{number}")
+        assert (await files_of(storage, snapshot) / "file").read_text() == str(number)
+        await storage.unmount(snapshot)
+    for number in range(39):
+        await storage.delete(Volume("snapshot", f"c1/snap{number}"))
+    assert (await files_of(storage, ONE) / "file").read_text() == "39"
+    await storage.unmount(ONE)
+    await storage.restore(Volume("snapshot", "c1/snap39"), ONE)
+    assert (await files_of(storage, ONE) / "hard").exists()
 
 
 async def test_a_pool_with_volumes_is_not_deleted(storage: Storage) -> None:

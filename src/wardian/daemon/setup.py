@@ -18,8 +18,11 @@ import yaml
 
 from wardian.client.connection import ApiError, Connection, UnixPlace, quote
 from wardian.errors import InvalidInput, WardianError
+from wardian.linux import mounts
 
-BACKENDS = ("btrfs", "dir")
+BACKENDS = ("btrfs", "overlay", "dir")
+FOLDERS = ("overlay", "dir")
+"""Backends that take no device and no loop file."""
 BRIDGES = 100
 GIB = 1024**3
 PRESEED_BYTES = 1024 * 1024
@@ -71,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--preseed", action="store_true", help="read the whole set-up as YAML from stdin")
     made.add_argument("--network-address", metavar="ADDR", help="address to bind LXD to")
     made.add_argument("--network-port", metavar="PORT", type=int, help="port to bind LXD to (8443)")
-    made.add_argument("--storage-backend", metavar="NAME", help="btrfs or dir")
+    made.add_argument("--storage-backend", metavar="NAME", help="btrfs, overlay or dir")
     made.add_argument("--storage-create-device", metavar="DEVICE", help="make the pool on a block device")
     made.add_argument(
         "--storage-create-loop", metavar="GB", type=int, help="make the pool in a file of that size"
@@ -121,10 +124,12 @@ def _check(options: argparse.Namespace) -> None:
         raise InvalidInput(f"The requested backend '{backend}' isn't supported by lxd init.")
     if backend == "btrfs" and shutil.which("mkfs.btrfs") is None:
         raise InvalidInput("The requested backend 'btrfs' isn't available on your system (missing tools).")
-    if backend == "dir" and (options.storage_create_device or options.storage_create_loop):
+    if backend == "overlay" and not mounts.is_supported("overlay"):
+        raise InvalidInput("The requested backend 'overlay' isn't available on your system (old kernel).")
+    if backend in FOLDERS and (options.storage_create_device or options.storage_create_loop):
         raise InvalidInput(
             "None of --storage-pool, --storage-create-device or --storage-create-loop "
-            "may be used with the 'dir' backend."
+            f"may be used with the '{backend}' backend."
         )
     if options.storage_create_device and options.storage_create_loop:
         raise InvalidInput("Only one of --storage-create-device or --storage-create-loop can be specified.")
@@ -156,9 +161,10 @@ def automatic(daemon: Connection, options: argparse.Namespace) -> Plan:
 
 
 def best_backend() -> str:
-    """btrfs where the kernel and the tools have it, else dir."""
-    has_btrfs = "btrfs" in Path("/proc/filesystems").read_text() and shutil.which("mkfs.btrfs")
-    return "btrfs" if has_btrfs else "dir"
+    """btrfs where the kernel and the tools have it, else overlay, else dir."""
+    if mounts.is_supported("btrfs") and shutil.which("mkfs.btrfs"):
+        return "btrfs"
+    return "overlay" if mounts.is_supported("overlay") else "dir"
 
 
 def _pool(name: str, backend: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -217,7 +223,7 @@ def interactive(daemon: Connection, asker: Asker) -> Plan:
 
 def _ask_pool(asker: Asker) -> dict[str, Any]:
     best = best_backend()
-    question = f"Name of the storage backend to use (btrfs or dir) [default={best}]:"
+    question = f"Name of the storage backend to use (btrfs, overlay or dir) [default={best}]:"
     backend = asker.ask(question, best, lambda a: a in BACKENDS)
     name = asker.ask("Name of the new storage pool [default=default]:", "default", bool)
     config = {}

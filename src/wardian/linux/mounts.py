@@ -54,6 +54,17 @@ def kind_of(path: Path) -> str:
     return max(above, key=lambda m: len(Path(m.path).parts)).kind if above else "unknown"
 
 
+def is_supported(kind: str) -> bool:
+    """Whether the kernel has a kind of file system, or a module that it loads when one is mounted."""
+    if any(line.split()[-1] == kind for line in Path("/proc/filesystems").read_text().splitlines()):
+        return True
+    try:
+        modules = Path(f"/lib/modules/{os.uname().release}/modules.dep").read_text()
+    except FileNotFoundError:
+        return False
+    return f"/{kind}.ko" in modules
+
+
 def magic_of(path: Path) -> int:
     """The magic number of the file system that holds the path (statfs(2), f_type)."""
     buffer = ctypes.create_string_buffer(256)

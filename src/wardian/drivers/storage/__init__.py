@@ -6,6 +6,7 @@ from pathlib import Path
 
 from wardian.drivers.storage.btrfs import BtrfsStorage
 from wardian.drivers.storage.dir import DirStorage
+from wardian.drivers.storage.overlay import OverlayStorage
 from wardian.errors import InvalidInput, NotFound
 from wardian.linux import btrfs, mounts
 from wardian.model.container import Pool
@@ -29,8 +30,8 @@ class Drivers:
 
     def kinds(self) -> list[str]:
         """See ports.StorageDrivers."""
-        has_btrfs = "btrfs" in Path("/proc/filesystems").read_text() and shutil.which("mkfs.btrfs")
-        return ["btrfs", "dir"] if has_btrfs else ["dir"]
+        found = ["btrfs"] if shutil.which("mkfs.btrfs") and mounts.is_supported("btrfs") else []
+        return [*found, *(["overlay"] if mounts.is_supported("overlay") else []), "dir"]
 
     def make(self, pool: Pool) -> Storage:
         """See ports.StorageDrivers."""
@@ -42,10 +43,14 @@ class Drivers:
             raise InvalidInput(f'storage pool "{pool.name}": source "{source}" is not an absolute path')
         if pool.driver == "dir":
             made: Storage = DirStorage(pool.name, Path(source) if source else self._paths.pools / pool.name)
+        elif pool.driver == "overlay":
+            made = OverlayStorage(pool.name, Path(source) if source else self._paths.pools / pool.name)
         elif pool.driver == "btrfs":
             made = self._btrfs(pool, source)
         else:
-            raise InvalidInput(f"The requested backend '{pool.driver}' isn't supported; use btrfs or dir")
+            raise InvalidInput(
+                f"The requested backend '{pool.driver}' isn't supported; use btrfs, overlay or dir"
+            )
         self._made[pool.name] = made
         return made
 

@@ -15,27 +15,29 @@ from wardian.linux import syscalls
 from wardian.ports import Volume, VolumeKind
 
 KINDS: dict[VolumeKind, tuple[str, int]] = {
-    "container": ("containers", 0o711),
+    "container": ("containers", 0o700),
     "image": ("images", 0o700),
     "snapshot": ("snapshots", 0o700),
 }
+"""Modes: files may be setuid root, and no user of the host may come near them."""
 MARK = ".tmp-"
 NO_SPACE = (28, 122)
 """ENOSPC, EDQUOT."""
 
 
 class Folders:
-    """The layout of one pool below `root`."""
+    """The layout of one pool below `root`. reachable: a driver that guards each container volume itself."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, reachable: bool = False) -> None:
         self.root = root
+        self._reachable = reachable
 
     def make(self) -> None:
         """The folders for each kind of volume; idempotent."""
-        for name, mode in KINDS.values():
+        for kind, (name, mode) in KINDS.items():
             folder = self.root / name
             folder.mkdir(exist_ok=True)
-            folder.chmod(mode)
+            folder.chmod(0o711 if self._reachable and kind == "container" else mode)
 
     def path(self, volume: Volume) -> Path:
         """The place of a volume."""
@@ -71,8 +73,13 @@ class Folders:
         return sorted(found)
 
     def remains(self) -> list[Path]:
-        """What interrupted calls left behind."""
-        return [path for folder, _ in KINDS.values() for path in (self.root / folder).rglob(f"{MARK}*")]
+        """What interrupted calls left behind; of what is inside volumes, nothing."""
+        found: list[Path] = []
+        for kind, (folder, _) in KINDS.items():
+            depths = ("", "*/") if kind == "snapshot" else ("",)
+            for depth in depths:
+                found += (self.root / folder).glob(f"{depth}{MARK}*")
+        return found
 
 
 def temporary(path: Path) -> Path:

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from wardian.errors import HostFailed, OutOfSpace
@@ -15,7 +16,17 @@ async def copy(source: Path, target: Path, pool: str) -> None:
 
     `cp` works by descriptor and follows no link. The caller removes the target on failure.
     """
-    argv = ["cp", "-a", "--reflink=auto", "--sparse=auto", "-T", "--", str(source), str(target)]
+    await _cp(["-T", "--", str(source), str(target)], source, pool)
+
+
+async def copy_entries(source: Path, names: Sequence[str], target: Path, pool: str) -> None:
+    """Copy entries of a folder, by name, into another folder; as `copy` does."""
+    if names:
+        await _cp(["-t", str(target), "--", *(str(source / name) for name in names)], source, pool)
+
+
+async def _cp(words: Sequence[str], source: Path, pool: str) -> None:
+    argv = ["cp", "-a", "--reflink=auto", "--sparse=auto", *words]
     completed = await process.run(argv)
     if completed.status:
         if b"No space left" in completed.stderr or b"Disk quota" in completed.stderr:

@@ -1,0 +1,431 @@
+"""Storage driver `overlay`: clones in milliseconds on any file system, by sharing frozen layers.
+
+    POOL/containers/NAME/volume/   the folder of the volume: metadata.yaml, templates/, rootfs/ (mount point)
+    POOL/containers/NAME/chain     what its root file system is stacked from (layers.py)
+
+A volume that was just made keeps its files in `volume/rootfs`; they become its first layer when it
+is copied, snapshotted or started. What is mounted, and for whom, is read from the kernel.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import platform
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from wardian.drivers.storage import folders, tree
+from wardian.drivers.storage.layers import Chain, Layers
+from wardian.errors import HostFailed, InvalidInput
+from wardian.linux import mounts, overlay, syscalls, userns
+from wardian.model.idmap import IdMap
+from wardian.ports import Space, Traits, Volume
+
+T = TypeVar("T")
+
+VOLUME = "volume"
+MOST_LOWER = 32
+"""With more frozen layers than this, a volume gets one of its own instead."""
+
+VIEW, RUNS, RUNS_SHIFTED = "wardian-view", "wardian-runs", "wardian-runs-shifted"
+"""Sources of our mounts: for us to look at; for a container that runs, without and with an id map."""
+
+PROBE_IDS = IdMap.contiguous(1000000, 65536)
+
+
+class OverlayStorage:
+    """A pool of layers at `root`."""
+
+    driver = "overlay"
+    traits = Traits(clones=True, quotas=False, usage=False, atomic=False)
+
+    def __init__(self, name: str, root: Path) -> None:
+        self.name = name
+        self.version = platform.release()
+        self._folders = folders.Folders(root, reachable=True)
+        self._layers = Layers(root)
+        self._lock = threading.Lock()  # held for moments, in worker threads, while chains change
+        self._userns: tuple[IdMap, int] | None = None
+
+    # --- the pool ------------------------------------------------------------------------------
+
+    async def create_pool(self) -> None:
+        """See ports.Storage."""
+        root = self._folders.root
+        existed = root.exists()
+        try:
+            root.mkdir(mode=0o711, parents=True, exist_ok=True)
+            if any(root.iterdir()):
+                raise InvalidInput(f'"{root}" is not empty; name an empty folder as the source of the pool')
+            await self.open()
+            await self._probe()
+        except BaseException as error:
+            await self._remove_folders()
+            if not existed and root.exists():
+                root.rmdir()
+            if isinstance(error, OSError):
+                raise folders.failed("make the pool", self.name, error) from error
+            raise
+
+    async def _probe(self) -> None:
+        """Refuse a kernel or file system that cannot have the mounts that containers will need."""
+        probe = Volume("container", "probe")
+        await self.create(probe)
+        try:
+            (self.path(probe) / "rootfs").mkdir(mode=0o755)
+            await self.mount(probe, PROBE_IDS)
+            (self.path(probe) / "rootfs").chmod(0o755)  # the kernel falls back to a read-only mount
+            await self.unmount(probe)
+        except (OSError, HostFailed) as error:
+            raise InvalidInput(
+                f'no overlay pool can be in "{self._folders.root}": {error}; it needs Linux 5.19 or newer '
+                "and a file system like ext4, xfs or btrfs; use the driver dir"
+            ) from error
+        finally:
+            await self.delete(probe)
+
+    async def _remove_folders(self) -> None:
+        for folder, _ in folders.KINDS.values():
+            await tree.remove(self._folders.root / folder)
+        await tree.remove(self._layers.folder)
+
+    async def delete_pool(self) -> None:
+        """See ports.Storage."""
+        if self._folders.volumes():
+            raise InvalidInput(f'storage pool "{self.name}" still holds volumes; delete them first')
+        await self._remove_folders()
+        if self._userns is not None:
+            os.close(self._userns[1])
+            self._userns = None
+
+    async def open(self) -> None:
+        """See ports.Storage."""
+        try:
+            self._folders.make()
+            self._layers.make()
+        except OSError as error:
+            raise folders.failed("open the pool", self.name, error) from error
+
+    async def close(self) -> None:
+        """See ports.Storage."""
+
+    async def space(self) -> Space:
+        """See ports.Storage."""
+        return Space(*tree.space(self._folders.root))
+
+    # --- mounts --------------------------------------------------------------------------------
+
+    def path(self, volume: Volume) -> Path:
+        """See ports.Storage."""
+        return self._folders.path(volume) / VOLUME
+
+    async def mount(self, volume: Volume, idmap: IdMap | None = None) -> bool:
+        """See ports.Storage."""
+        what = f'mount volume "{volume.name}"'
+        if idmap is None:
+            return await self._do(what, lambda: self._view(volume))
+        fd = await self._namespace(idmap) if idmap.ranges else -1
+        return await self._do(what, lambda: self._mount_to_run(volume, idmap, fd))
+
+    async def _namespace(self, idmap: IdMap) -> int:
+        """An fd of a user namespace with the map; the last one is kept, most containers share it."""
+        if self._userns is None or self._userns[0] != idmap:
+            made = await userns.create(idmap)
+            if self._userns is not None:
+                os.close(self._userns[1])
+            self._userns = (idmap, made)
+        return os.dup(self._userns[1])
+
+    def _view(self, volume: Volume) -> bool:
+        """Mount for us, unless something is mounted already; whether that is shifted."""
+        place = self._existing(volume)
+        rootfs = place / VOLUME / "rootfs"
+        with self._lock:
+            here = _mounted(rootfs)
+            chain = self._layers.read(place, rootfs)
+            if here == "" and chain is not None:
+                self._mount(chain, rootfs, VIEW)
+        return here == RUNS_SHIFTED
+
+    def _mount_to_run(self, volume: Volume, idmap: IdMap, fd: int) -> bool:
+        place = self._existing(volume)
+        rootfs = place / VOLUME / "rootfs"
+        try:
+            with self._lock:
+                _unmount(rootfs)
+                chain = self._layers.read(place, rootfs)
+                if chain is None:
+                    chain = self._layers.begin(place, rootfs, changes=True)
+                if fd < 0:
+                    self._mount(chain, rootfs, RUNS)
+                    return False
+                with self._scratch() as scratch:
+                    uid, gid = idmap.host_id("uid", 0) or 0, idmap.host_id("gid", 0) or 0
+                    shift = overlay.Shift(fd, uid, gid, scratch)
+                    os.chown(place, 0, gid)  # the container's root comes to its root file system by path
+                    place.chmod(0o710)
+                    self._mount(chain, rootfs, RUNS_SHIFTED, shift)
+                return True
+        finally:
+            if fd >= 0:
+                os.close(fd)
+
+    def _mount(self, chain: Chain, rootfs: Path, source: str, shift: overlay.Shift | None = None) -> None:
+        rootfs.mkdir(mode=0o755, exist_ok=True)
+        # Nothing that a container may have left in its files is of use outside of it.
+        flags = syscalls.MS_NODEV if shift else 0
+        flags |= syscalls.MS_NODEV | syscalls.MS_NOSUID if source == VIEW else 0
+        if not chain.upper and len(chain.lower) == 1:
+            syscalls.mount(self._layers.files(chain.lower[0]), rootfs, None, syscalls.MS_BIND)
+            read_only = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY
+            syscalls.mount("none", rootfs, None, read_only | flags)
+            return
+        stack = overlay.Stack(self._layers.folder, chain.lower, chain.upper)
+        overlay.mount(stack, rootfs, source, flags, shift)
+
+    @contextlib.contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        made = folders.temporary(self._layers.folder / "x")
+        made.mkdir(mode=0o700)
+        try:
+            yield made
+        finally:
+            made.rmdir()
+
+    async def unmount(self, volume: Volume) -> None:
+        """See ports.Storage."""
+        what = f'unmount volume "{volume.name}"'
+        await self._do(what, lambda: _unmount(self.path(volume) / "rootfs"))
+
+    # --- volumes -------------------------------------------------------------------------------
+
+    async def volumes(self) -> list[Volume]:
+        """See ports.Storage."""
+        return self._folders.volumes()
+
+    def _existing(self, volume: Volume) -> Path:
+        return self._folders.existing(volume)
+
+    async def create(self, volume: Volume) -> None:
+        """See ports.Storage."""
+        place = self._folders.free(volume)
+        await self._do(f'create volume "{volume.name}"', lambda: folders.settle(_new_place(place), place))
+
+    async def copy(self, source: Volume, target: Volume) -> None:
+        """See ports.Storage."""
+        place = self._folders.free(target)
+        made = await self._cloned(source, target)
+        await self._do(f'copy volume "{source.name}"', lambda: folders.settle(made, place))
+
+    async def snapshot(self, source: Volume, target: Volume) -> None:
+        """See ports.Storage."""
+        await self.copy(source, target)
+
+    async def restore(self, snapshot: Volume, target: Volume) -> None:
+        """See ports.Storage."""
+        place = self._existing(target)
+        made = await self._cloned(snapshot, target)
+
+        def exchange() -> None:
+            rootfs = place / VOLUME / "rootfs"
+            if _mounted(rootfs) in (RUNS, RUNS_SHIFTED):
+                raise InvalidInput(f'a container runs on volume "{target.name}"; stop it first')
+            _unmount(rootfs)
+            folders.exchange(made, place)
+
+        try:
+            await self._do(f'restore volume "{target.name}"', exchange)
+        finally:
+            await self._remove(made)
+
+    async def _cloned(self, source: Volume, target: Volume) -> Path:
+        """A place under a temporary name that shares the layers of source."""
+        origin = self._existing(source)
+        made = await self._do(f'copy volume "{source.name}"', lambda: _new_place(self._folders.path(target)))
+        try:
+            others = [name for name in os.listdir(origin / VOLUME) if name != "rootfs"]
+            await tree.copy_entries(origin / VOLUME, others, made / VOLUME, self.name)
+            live = await self._do(
+                f'copy volume "{source.name}"', lambda: self._share(origin, made, target.kind)
+            )
+            if live:
+                await self._copy_live(live, made, target.kind)
+            await self._bound_depth(origin, made)
+        except BaseException:
+            await self._remove(made)
+            raise
+        return made
+
+    def _share(self, origin: Path, made: Path, kind: str) -> str:
+        """Have `made` share the frozen layers of origin; the name of one that cannot be frozen, or ""."""
+        rootfs = origin / VOLUME / "rootfs"
+        with self._lock:
+            live = ""
+            if _mounted(rootfs) in (RUNS, RUNS_SHIFTED):
+                frozen = self._layers.read(origin, rootfs)
+                assert frozen is not None
+                live = frozen.upper
+            else:
+                _unmount(rootfs)
+                frozen = self._freeze(origin, rootfs)
+            (made / VOLUME / "rootfs").mkdir(mode=0o755)
+            if frozen is None:
+                return ""
+            writable = kind == "container" and not live
+            upper = self._layers.new(self._layers.files(frozen.lower[0])) if writable else ""
+            self._layers.write(made, Chain(upper, frozen.lower))
+            return live
+
+    def _freeze(self, place: Path, rootfs: Path) -> Chain | None:
+        """Freeze what the volume has; None if it has no files."""
+        chain = self._layers.read(place, rootfs)
+        if chain is None:
+            if not rootfs.is_dir():
+                return None
+            return self._layers.begin(place, rootfs, changes=place.parent.name == "containers")
+        frozen = self._layers.frozen(chain)
+        if frozen != chain:
+            self._layers.write(place, frozen)
+        return frozen
+
+    async def _copy_live(self, live: str, made: Path, kind: str) -> None:
+        """Give `made` a copy of a layer that a running container writes to."""
+        rootfs = made / VOLUME / "rootfs"
+        name = await self._copied(self._layers.files(live))
+
+        def take() -> None:
+            with self._lock:
+                shared = self._layers.read(made, rootfs)
+                assert shared is not None
+                chain = Chain(name, shared.lower)
+                if kind != "container":
+                    chain = Chain("", (name, *shared.lower))
+                self._layers.write(made, chain)
+
+        await self._do("copy a layer", take)
+
+    async def _bound_depth(self, origin: Path, made: Path) -> None:
+        """Replace too many frozen layers by one that has what they show, in both volumes."""
+        rootfs = made / VOLUME / "rootfs"
+        chain = self._layers.read(made, rootfs)
+        if chain is None or len(chain.lower) <= MOST_LOWER:
+            return
+        await self._do("mount layers", lambda: self._mount(Chain("", chain.lower), rootfs, VIEW))
+        try:
+            name = await self._copied(rootfs)
+        finally:
+            _unmount(rootfs)
+
+        def take() -> list[Path]:
+            with self._lock:
+                self._layers.write(made, Chain(chain.upper, (name,)))
+                self._layers.flatten(origin, chain.lower, name)
+                return self._layers.discard(chain.lower, self._places())
+
+        for path in await self._do("make a layer", take):
+            await tree.remove(path)
+
+    async def _copied(self, files: Path) -> str:
+        """A new layer with a copy of a tree."""
+        name = await self._do("make a layer", lambda: self._layers.new(files))
+        await self._do("make a layer", self._layers.files(name).rmdir)
+        await tree.copy(files, self._layers.files(name), self.name)
+        return name
+
+    async def rename(self, volume: Volume, new: Volume) -> None:
+        """See ports.Storage."""
+
+        def rename() -> None:
+            place = self._existing(volume)
+            _unmount(place / VOLUME / "rootfs")
+            folders.settle(place, self._folders.free(new))
+
+        await self._do(f'rename volume "{volume.name}"', rename)
+
+    async def delete(self, volume: Volume) -> None:
+        """See ports.Storage."""
+        place = self._folders.path(volume)
+        doomed = folders.temporary(place)
+        _unmount(place / VOLUME / "rootfs")
+        try:
+            os.rename(place, doomed)
+        except FileNotFoundError:
+            return
+        await self._remove(doomed)
+
+    async def _remove(self, doomed: Path) -> None:
+        """Remove a place that has a temporary name, with the layers that only it had."""
+        for path in await self._do("remove a volume", lambda: self._doomed_layers(doomed)):
+            await tree.remove(path)
+        await tree.remove(doomed)
+
+    def _doomed_layers(self, doomed: Path) -> list[Path]:
+        rootfs = doomed / VOLUME / "rootfs"
+        with self._lock:
+            _unmount(rootfs)
+            chain = self._layers.read(doomed, rootfs)
+            if chain is None:
+                return []
+            self._layers.forget(doomed)
+            return self._layers.discard(chain.names(), self._places())
+
+    def _places(self) -> list[Path]:
+        """Where volumes are, those in the making too."""
+        return [self._folders.path(volume) for volume in self._folders.volumes()] + self._folders.remains()
+
+    async def sweep(self) -> None:
+        """See ports.Storage."""
+        for path in self._folders.remains():
+            await self._remove(path)
+        for path in self._layers.folder.glob(f"{folders.MARK}*"):
+            _unmount(path)
+        gone = await self._do("sweep", lambda: self._layers.discard(self._layers.all(), self._places()))
+        for path in gone:
+            await tree.remove(path)
+
+    # --- sizes ---------------------------------------------------------------------------------
+
+    async def usage(self, volume: Volume) -> int | None:
+        """See ports.Storage."""
+        return None
+
+    async def set_quota(self, volume: Volume, size_bytes: int | None) -> None:
+        """See ports.Storage."""
+        if size_bytes is not None:
+            raise InvalidInput("The overlay container backend doesn't support quotas.")
+
+    async def _do(self, what: str, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.to_thread(work)
+        except OSError as error:
+            raise folders.failed(what, self.name, error) from error
+
+
+def _new_place(place: Path) -> Path:
+    made = folders.temporary(place)
+    (made / VOLUME).mkdir(mode=0o711, parents=True)
+    made.chmod(0o700)
+    (made / VOLUME).chmod(0o711)
+    return made
+
+
+def _mounted(rootfs: Path) -> str:
+    """The source of what is mounted there; empty if nothing is."""
+    found = mounts.mount_at(Path(os.path.realpath(rootfs.parent)) / rootfs.name)
+    return found.source if found else ""
+
+
+def _unmount(rootfs: Path) -> None:
+    """Take what is mounted there away; what still has open files there keeps seeing them."""
+    while True:
+        if not _mounted(rootfs):
+            return
+        try:
+            syscalls.umount2(rootfs)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            syscalls.umount2(rootfs, syscalls.MNT_DETACH)
