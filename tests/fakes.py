@@ -5,9 +5,10 @@ Every step that changes something passes `Faults.step`, so that a test can let e
 
 import asyncio
 import contextlib
+import hashlib
 import shutil
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -32,6 +33,9 @@ from wardian.ports import (
     ImageFiles,
     Interface,
     Lease,
+    Packed,
+    PackedFile,
+    PackedTree,
     Process,
     Progress,
     Space,
@@ -239,6 +243,22 @@ class FakeRootfs:
     async def patch(self, base: Path, delta: Path, target: Path, size: int, idmap: IdMap) -> None:
         self._faults.step("patch")
         target.write_bytes(base.read_bytes() + delta.read_bytes())
+
+    async def pack(
+        self,
+        parts: Sequence[PackedFile | PackedTree],
+        target: Path,
+        idmap: IdMap,
+        *,
+        compression: str,
+        seal: str = "",
+        counted: Callable[[int], None],
+    ) -> Packed:
+        self._faults.step("pack")
+        content = b"".join(part.content for part in parts if isinstance(part, PackedFile))
+        target.write_bytes(content)
+        counted(len(content))
+        return Packed(hashlib.sha256(content).hexdigest(), len(content))
 
     def kind_of(self, path: Path) -> str:
         return "xz"

@@ -213,6 +213,31 @@ class TemplateJob:
     context: Mapping[str, object]
 
 
+@dataclass(frozen=True)
+class PackedFile:
+    """A file of ours in an archive: owned by root, its time fixed."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class PackedTree:
+    """Files of a volume in an archive. names: which of the folder; prefix: what goes before each name."""
+
+    folder: Path
+    names: Sequence[str]
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """An archive that was written. size: bytes."""
+
+    sha256: str
+    size: int
+
+
 class Rootfs(Protocol):
     """Puts trees of files into volumes and takes them out, confined: content is never trusted."""
 
@@ -241,6 +266,23 @@ class Rootfs(Protocol):
         """Make a new file, of `size` bytes at most, out of an old one and a VCDIFF beside the new one.
 
         InvalidInput if the difference is broken or for another file. The caller verifies the result.
+        """
+
+    async def pack(
+        self,
+        parts: Sequence[PackedFile | PackedTree],
+        target: Path,
+        idmap: IdMap,
+        *,
+        compression: str,
+        seal: str = "",
+        counted: Callable[[int], None],
+    ) -> Packed:
+        """Write a tar archive to a new path; the same parts always make the same bytes.
+
+        compression: as of images.compression_algorithm. seal: name of a last file that holds the
+        sha256 of all that comes before it, uncompressed. counted: called with the uncompressed
+        bytes so far; often. The caller removes the target on failure.
         """
 
     def kind_of(self, path: Path) -> str:

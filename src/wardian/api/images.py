@@ -10,9 +10,10 @@ from aiohttp import BodyPartReader, MultipartReader, MultipartWriter, web
 
 from wardian.api import bodies, replies
 from wardian.api.routes import BODY_BYTES, Request, Route
-from wardian.core import image_secrets, image_sources, image_upkeep, images
+from wardian.core import image_secrets, image_sources, image_upkeep, images, publish
 from wardian.core.host import Host
 from wardian.core.images import AliasWrite, ImageWrite, Import
+from wardian.core.operations import Operation
 from wardian.errors import AlreadyExists, InvalidInput, NotFound
 from wardian.model import image as image_model
 from wardian.model.container import Alias, Image
@@ -53,10 +54,10 @@ async def get(host: Host, request: Request) -> web.Response:
 
 
 async def create(host: Host, request: Request) -> web.Response:
-    """Fetch an image (JSON says from where), or take in an upload: one tarball, or two parts."""
+    """Fetch or publish an image (JSON says from where), or take in an upload: one tarball, or two parts."""
     raw = request.raw
     if raw.content_type == "application/json":
-        return replies.operation(image_sources.pull(host, await request.decode(ImageCreate)))
+        return replies.operation(await _create(host, await request.decode(ImageCreate)))
     about, aliases = _about(raw)
     async with AsyncExitStack() as stack:
         folder = await stack.enter_async_context(images.building(host))
@@ -66,9 +67,15 @@ async def create(host: Host, request: Request) -> web.Response:
             built, name = ImageFiles(folder / "meta", None), ""
             await _spool(raw.content.readany, built.metadata)
             if (wanted := _request_in(built.metadata)) is not None:
-                return replies.operation(image_sources.pull(host, wanted))
+                return replies.operation(await _create(host, wanted))
         about = msgspec.structs.replace(about, filename=about.filename or name)
         return replies.operation(images.import_built(host, built, about, stack.pop_all().aclose, aliases))
+
+
+async def _create(host: Host, wanted: ImageCreate) -> Operation:
+    if wanted.source.type in publish.KINDS:
+        return await publish.create(host, wanted)
+    return image_sources.pull(host, wanted)
 
 
 def _request_in(body: Path) -> ImageCreate | None:

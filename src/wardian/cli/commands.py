@@ -456,6 +456,30 @@ Examples:
         completes="profile",
     ),
     Command(
+        "publish",
+        "publish:publish",
+        """Usage: lxc publish [<remote>:]<container>[/<snapshot>] [<remote>:] [--alias A]... [KEY=VALUE]...
+
+Publish containers as images.
+
+The image has the files of a stopped container or of a snapshot. A running container is stopped for
+it with --force, and started again. Properties replace those of the image the container came from.
+
+Examples:
+    lxc publish c1 --alias web
+    lxc publish c1/snap0 --alias web os=debian release=bookworm --public
+    lxc publish c1 --force --compression zstd
+""",
+        (
+            Flag("public", "bool", "Make the image public"),
+            Flag("alias", "list", "New alias to define at target"),
+            Flag("f,force", "bool", "Stop the container if currently running"),
+            Flag("compression", "str", "How the image is compressed (none, gzip, bzip2, xz, lzma, zstd)"),
+            Flag("reuse", "bool", "Replace the image that has the alias now"),
+        ),
+        completes="container",
+    ),
+    Command(
         "remote",
         "remote:run",
         """Usage: lxc remote add|list|remove|rename|set-url|set-default|get-default ...

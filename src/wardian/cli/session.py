@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 FINAL = 200
 FORCE_AFTER = 3
-STAGES = {"download": "Retrieving image"}
+STAGES = {
+    "download": "Retrieving image",
+    "create_image_from_container_pack": "Packing image",
+    "create_backup": "Packing container",
+}
 """What people read for a stage of an operation; others are shown as they are called."""
 
 

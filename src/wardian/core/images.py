@@ -39,7 +39,7 @@ from wardian.model import names
 from wardian.model.container import Alias, Image, ImageSource
 from wardian.model.idmap import IdMap
 from wardian.model.requests import ContainerSource
-from wardian.ports import ImageFiles, Storage, Volume
+from wardian.ports import ImageFiles, Packed, Storage, Volume
 
 log = logging.getLogger(__name__)
 
@@ -155,9 +155,12 @@ async def building(host: Host) -> AsyncIterator[Path]:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
-async def take_in(host: Host, built: ImageFiles, about: Import) -> Image:
-    """Add the image in these files (of a `building` folder) to the store, after checking it."""
-    fingerprint, size = await asyncio.to_thread(_digest, built)
+async def take_in(host: Host, built: ImageFiles, about: Import, known: Packed | None = None) -> Image:
+    """Add the image in these files (of a `building` folder) to the store, after checking it.
+
+    known: what we have hashed and counted while we wrote it.
+    """
+    fingerprint, size = (known.sha256, known.size) if known else await asyncio.to_thread(_digest, built)
     if about.expected and about.expected != fingerprint:
         raise InvalidInput(f"fingerprints don't match, got {fingerprint} expected {about.expected}")
     if await host.records.images.find(fingerprint) is not None:

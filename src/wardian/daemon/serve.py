@@ -16,7 +16,17 @@ from aiohttp import web
 
 from wardian.api.app import make_app
 from wardian.api.conversations import IDLE_S, LINGERING_S
-from wardian.core import autostart, images, lifecycle, networks, pools, profiles, recovery, server
+from wardian.core import (
+    autostart,
+    images,
+    lifecycle,
+    networks,
+    pools,
+    profiles,
+    recovery,
+    server,
+    snapshot_schedule,
+)
 from wardian.core.events import EventLogHandler
 from wardian.core.host import Host
 from wardian.core.image_upkeep import upkeep
@@ -54,7 +64,12 @@ class Daemon:
             logging.getLogger("wardian").addHandler(handler)
             self._handle_signals(host)
             try:
-                async with self._running(host), self._serving(host, listener), upkeep(host):
+                async with (
+                    self._running(host),
+                    self._serving(host, listener),
+                    upkeep(host),
+                    snapshot_schedule.running(host),
+                ):
                     start_up = asyncio.create_task(_start_up(host), name="start-up")
                     log.info("daemon is up at %s", self._paths.socket)
                     await self._stop.wait()

@@ -147,6 +147,13 @@ def _templates(found: Any) -> dict[str, Template]:
     return templates
 
 
+def with_properties(text: bytes, properties: Mapping[str, str]) -> bytes:
+    """A metadata.yaml that was parsed before, with other properties."""
+    content = {**_bounded(text), "properties": dict(properties)}
+    changed: str = yaml.safe_dump(content, sort_keys=True, allow_unicode=True)
+    return changed.encode()
+
+
 def metadata_text(
     *, architecture: str, created: int, properties: Mapping[str, str], templates: Mapping[str, Any]
 ) -> str:

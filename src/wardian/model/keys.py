@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Mapping
 
 from wardian.errors import InvalidInput
-from wardian.model import keys_limits, keys_volatile, units, values
+from wardian.model import keys_limits, keys_snapshots, keys_volatile, units, values
 from wardian.model.key import Key, Where
 
 _OWN = (
@@ -96,7 +96,7 @@ _OWN = (
 )
 
 KEYS: tuple[Key, ...] = (
-    *sorted((*_OWN, *keys_limits.KEYS), key=lambda key: key.name),
+    *sorted((*_OWN, *keys_limits.KEYS, *keys_snapshots.KEYS), key=lambda key: key.name),
     *keys_volatile.KEYS,
 )
 """Sorted by name, those that the daemon keeps last."""

@@ -16,6 +16,7 @@ HTTPS_ADDRESS = "core.https_address"
 ALLOWED_ORIGIN = "core.https_allowed_origin"
 AUTO_UPDATE_CACHED = "images.auto_update_cached"
 AUTO_UPDATE_INTERVAL = "images.auto_update_interval"
+COMPRESSION = "images.compression_algorithm"
 REMOTE_CACHE_EXPIRY = "images.remote_cache_expiry"
 
 ALLOWED_ORIGINS = {
@@ -105,7 +106,7 @@ KEYS = (
     ServerKey(
         AUTO_UPDATE_INTERVAL, units.parse_int, "6", "hours between image updates; 0: never", used=True
     ),
-    ServerKey("images.compression_algorithm", _check_compression, "gzip", "how new images are compressed"),
+    ServerKey(COMPRESSION, _check_compression, "gzip", "how new images are compressed", used=True),
     ServerKey(
         REMOTE_CACHE_EXPIRY,
         units.parse_int,

@@ -47,6 +47,11 @@ def parse_expiry(text: str) -> list[tuple[int, str]]:
     return [(int(part["count"]), part["unit"]) for part in found if part]
 
 
+def check_expiry(text: str) -> None:
+    """Refuse what is no duration, or leads out of the calendar from where we are."""
+    expires_at(text, datetime(2026, 1, 1))
+
+
 def expires_at(text: str, moment: datetime) -> datetime:
     """The end of the duration that begins at the moment."""
     try:

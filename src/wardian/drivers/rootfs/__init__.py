@@ -1,13 +1,13 @@
 """The Rootfs port: trees of files into volumes and out of them, confined."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from wardian.drivers.rootfs import bootstrap, patch, render, unpack
+from wardian.drivers.rootfs import bootstrap, pack, patch, render, unpack
 from wardian.model.idmap import IdMap
 from wardian.model.proxies import Proxies
-from wardian.ports import ImageFiles, Progress, TemplateJob
+from wardian.ports import ImageFiles, Packed, PackedFile, PackedTree, Progress, TemplateJob
 
 
 class ConfinedRootfs:
@@ -40,6 +40,19 @@ class ConfinedRootfs:
     async def patch(self, base: Path, delta: Path, target: Path, size: int, idmap: IdMap) -> None:
         """See ports.Rootfs."""
         await patch.patch(base, delta, target, size, idmap)
+
+    async def pack(
+        self,
+        parts: Sequence[PackedFile | PackedTree],
+        target: Path,
+        idmap: IdMap,
+        *,
+        compression: str,
+        seal: str = "",
+        counted: Callable[[int], None],
+    ) -> Packed:
+        """See ports.Rootfs."""
+        return await pack.pack(parts, target, idmap, compression=compression, seal=seal, counted=counted)
 
     def kind_of(self, path: Path) -> str:
         """See ports.Rootfs."""

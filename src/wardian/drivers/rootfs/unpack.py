@@ -4,8 +4,8 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 from wardian.errors import HostFailed, InvalidInput, OutOfSpace
@@ -24,6 +24,7 @@ HARMLESS = re.compile(
 )
 """Device nodes cannot be made in a user namespace; containers get theirs from the runtime."""
 OUTPUT_BYTES = 64 * 1024
+PIPE_BYTES = 1024 * 1024
 FALLBACK_BASE = 1 << 20
 """First host id of the map for a host without sub-ids: nobody's."""
 
@@ -34,10 +35,11 @@ def kind_of_file(path: Path) -> str:
         return image_model.kind_of(file.read(image_model.MAGIC_BYTES))
 
 
-async def run(
-    program: Sequence[str], idmap: IdMap, *, target: Path | None, archive: Path, limit: int = OUTPUT_BYTES
-) -> tuple[int, bytes, bytes]:
-    """(status, stdout, stderr) of a confined program; InvalidInput if it prints more than `limit`."""
+@asynccontextmanager
+async def confined(
+    program: Sequence[str], idmap: IdMap, *, target: Path | None, archive: Path | None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A confined program that runs, its output in pipes; killed at the end of the block."""
     with ExitStack() as fds:
         mapped = await userns.create(idmap if idmap.ranges else IdMap.contiguous(FALLBACK_BASE, 65536))
         fds.callback(os.close, mapped)
@@ -60,15 +62,24 @@ async def run(
             env=process.ENVIRONMENT,
             pass_fds=passed,
             start_new_session=True,
+            limit=PIPE_BYTES,
         )
-    assert child.stdout is not None and child.stderr is not None
     try:
-        stdout, stderr = await asyncio.gather(
-            _read(child.stdout, limit), _read(child.stderr, OUTPUT_BYTES, rest=True)
-        )
-        return await child.wait(), stdout, stderr
+        yield child
     finally:
         await process.kill_group(child)
+
+
+async def run(
+    program: Sequence[str], idmap: IdMap, *, target: Path | None, archive: Path, limit: int = OUTPUT_BYTES
+) -> tuple[int, bytes, bytes]:
+    """(status, stdout, stderr) of a confined program; InvalidInput if it prints more than `limit`."""
+    async with confined(program, idmap, target=target, archive=archive) as child:
+        assert child.stdout is not None and child.stderr is not None
+        stdout, stderr = await asyncio.gather(
+            read_bounded(child.stdout, limit), read_bounded(child.stderr, OUTPUT_BYTES, rest=True)
+        )
+        return await child.wait(), stdout, stderr
 
 
 def _mapped_tree(path: Path, userns_fd: int) -> int:
@@ -85,7 +96,7 @@ def _mapped_tree(path: Path, userns_fd: int) -> int:
     return fd
 
 
-async def _read(stream: asyncio.StreamReader, limit: int, *, rest: bool = False) -> bytes:
+async def read_bounded(stream: asyncio.StreamReader, limit: int, *, rest: bool = False) -> bytes:
     """What comes, up to the limit; more is InvalidInput, or dropped with `rest`."""
     found = bytearray()
     while chunk := await stream.read(65536):
