@@ -130,6 +130,9 @@ class FakeStorage:
     async def close(self) -> None:
         pass
 
+    async def grow(self, size_bytes: int) -> None:
+        self._faults.step("grow pool")
+
     def path(self, volume: Volume) -> Path:
         return self._root / volume.kind / volume.name.replace("/", "@")
 

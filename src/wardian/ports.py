@@ -125,6 +125,9 @@ class Storage(Protocol):
     async def close(self) -> None:
         """Undo `open` if nothing uses the pool any more."""
 
+    async def grow(self, size_bytes: int) -> None:
+        """Enlarge a pool that has a size of its own; InvalidInput if it has none, or is larger."""
+
     def path(self, volume: Volume) -> Path:
         """The folder of the volume; valid while it exists."""
 

@@ -26,7 +26,24 @@ async def create(host: Host, request: Request) -> web.Response:
 async def get(host: Host, request: Request) -> web.Response:
     """One pool."""
     pool = await host.records.pools.get(request.path["name"])
-    return replies.sync(await pools.render(host, pool))
+    return replies.sync(await pools.render(host, pool), etag=replies.etag_of(pools.writable(pool)))
+
+
+async def _change(host: Host, request: Request, *, merge: bool) -> web.Response:
+    pool = await host.records.pools.get(request.path["name"])
+    request.require_match(pools.writable(pool))
+    await pools.update(host, pool.name, await request.decode(PoolWrite), merge=merge)
+    return replies.empty()
+
+
+async def put(host: Host, request: Request) -> web.Response:
+    """Replace the configuration."""
+    return await _change(host, request, merge=False)
+
+
+async def patch(host: Host, request: Request) -> web.Response:
+    """Change some of it."""
+    return await _change(host, request, merge=True)
 
 
 async def resources(host: Host, request: Request) -> web.Response:
@@ -47,5 +64,7 @@ ROUTES = [
     Route("POST", "/1.0/storage-pools", create),
     Route("GET", "/1.0/storage-pools/{name}", get),
     Route("GET", "/1.0/storage-pools/{name}/resources", resources),
+    Route("PUT", "/1.0/storage-pools/{name}", put),
+    Route("PATCH", "/1.0/storage-pools/{name}", patch),
     Route("DELETE", "/1.0/storage-pools/{name}", delete),
 ]

@@ -15,6 +15,7 @@ CREATE = (
     Flag("e,ephemeral", "bool", "Ephemeral container"),
     Flag("p,profile", "list", "Profile to apply to the new container"),
     Flag("c,config", "list", "Config key/value to apply to the new container"),
+    Flag("s,storage", "str", "Storage pool of the new container"),
 )
 
 
@@ -574,6 +575,34 @@ Examples:
     ),
     _action("start", "Start containers.", "A paused container goes on."),
     _action("stop", "Stop containers.", "Without --force init is asked to shut down.", (TIMEOUT, FORCE)),
+    Command(
+        "storage",
+        "storage:run",
+        """Usage: lxc storage list|show|info|create|get|set|unset|edit|delete ...
+
+Manage storage pools.
+
+lxc storage list [<remote>:]
+lxc storage show [<remote>:]<pool> [--resources]
+lxc storage info [<remote>:]<pool>
+    How full it is, and what is in it.
+lxc storage create [<remote>:]<pool> btrfs|overlay|dir [<key>=<value>...]
+    Make a pool: in a folder or loop file of the server's own, or where source= says.
+lxc storage get|unset [<remote>:]<pool> <key>
+lxc storage set [<remote>:]<pool> <key> <value>
+lxc storage edit [<remote>:]<pool>
+lxc storage delete [<remote>:]<pool>
+
+Examples:
+    lxc storage create fast btrfs source=/dev/nvme1n1
+    lxc storage create big overlay source=/srv/containers
+    lxc launch debian:bookworm c1 -s fast
+    lxc storage set default size 40GB
+""",
+        (FORMAT, Flag("resources", "bool", "Show the space used and in all")),
+        subcommands="list show info create get set unset edit delete",
+        completes="pool",
+    ),
     Command(
         "version",
         "other:version",

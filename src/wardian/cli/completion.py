@@ -35,6 +35,7 @@ SOURCES = {
     "container": "/1.0/containers",
     "profile": "/1.0/profiles",
     "network": "/1.0/networks",
+    "pool": "/1.0/storage-pools",
     "image": "/1.0/images/aliases",
 }
 """What a word can be -> where the daemon lists those."""

@@ -44,6 +44,8 @@ def _create(session: Session, values: Values, words: list[str]) -> tuple[Connect
     if values.profile:
         request["profiles"] = [p for p in values.profile if p]
     request["config"] = dict(pair(text) for text in values.config)
+    if values.storage:
+        request["devices"] = {"root": {"type": "disk", "path": "/", "pool": values.storage}}
     print(f"Creating {name}" if name else "Creating the container")
     operation = session.run(daemon, "POST", "/1.0/containers", request)
     made: str = operation["resources"]["containers"][0].rsplit("/", 1)[1]

@@ -1,15 +1,18 @@
 """Storage pools: made, opened at start-up, listed, deleted."""
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from wardian.core.host import Host
 from wardian.core.undo import Undo
-from wardian.errors import AlreadyExists, InvalidInput, WardianError
-from wardian.model import names
+from wardian.errors import AlreadyExists, InvalidInput, NotFound, WardianError
+from wardian.model import names, pool_keys
 from wardian.model.container import Pool
+from wardian.model.units import parse_size
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +25,7 @@ class PoolWrite(Struct, forbid_unknown_fields=True):
     name: str = ""
     driver: str = ""
     description: str | None = None
-    config: dict[str, str] | None = None
+    config: dict[str, str | None] | None = None
     used_by: list[str] | None = None
     status: str | None = None
     locations: list[str] | None = None
@@ -69,11 +72,10 @@ async def create(host: Host, request: PoolWrite) -> Pool:
         raise InvalidInput(
             f'storage driver "{request.driver}" is not available on this host (there is: {known})'
         )
+    config = {key: value for key, value in (request.config or {}).items() if value}
+    pool_keys.check(request.driver, config)
     pool = Pool(
-        name=request.name,
-        driver=request.driver,
-        description=request.description or "",
-        config={key: value for key, value in (request.config or {}).items() if value},
+        name=request.name, driver=request.driver, description=request.description or "", config=config
     )
     async with Undo() as undo:
         storage = host.storage.make(pool)
@@ -86,12 +88,34 @@ async def create(host: Host, request: PoolWrite) -> Pool:
     return pool
 
 
+async def update(host: Host, name: str, request: PoolWrite, *, merge: bool) -> None:
+    """Replace (or with `merge` change) configuration and description; a larger `size` counts at once."""
+    async with host.once(f"update storage pool {name}"):
+        before = await host.records.pools.get(name)
+        wanted = {**(before.config if merge else {}), **(request.config or {})}
+        config = {key: value for key, value in wanted.items() if value}
+        if not merge and "source" in before.config:
+            config.setdefault("source", before.config["source"])
+        pool_keys.check_change(before.driver, before.config, config)
+        description = before.description if request.description is None else request.description
+        if config.get("size", "") != before.config.get("size", ""):
+            await host.storage.get(name).grow(parse_size(config.get("size", "0")))
+        await host.records.pools.replace(replace(before, config=config, description=description))
+    host.events.lifecycle("storage-pool-updated", url(name))
+
+
+def writable(pool: Pool) -> dict[str, Any]:
+    """The part that PUT replaces; the ETag is made from it."""
+    return {"config": pool.config, "description": pool.description}
+
+
 async def used_by(host: Host, name: str) -> list[str]:
     """URLs of what is in the pool."""
     found = [f"/1.0/containers/{c.name}" for c in await host.records.containers.all() if c.pool == name]
-    for volume in await host.storage.get(name).volumes():
-        if volume.kind == "image":
-            found.append(f"/1.0/images/{volume.name}")
+    with suppress(NotFound):  # a pool that could not be opened
+        for volume in await host.storage.get(name).volumes():
+            if volume.kind == "image":
+                found.append(f"/1.0/images/{volume.name}")
     for profile in await host.records.profiles.all():
         if any(device.get("pool") == name for device in profile.devices.values()):
             found.append(f"/1.0/profiles/{profile.name}")

@@ -11,6 +11,7 @@ from wardian.errors import InvalidInput, NotFound
 from wardian.linux import btrfs, mounts
 from wardian.model.container import Pool
 from wardian.model.paths import Paths
+from wardian.model.pool_keys import LEAST_BYTES
 from wardian.model.units import parse_size
 from wardian.ports import Storage
 
@@ -18,7 +19,6 @@ GIB = 1024**3
 DEFAULT_SHARE = 5
 """A loop file gets one part in so many of its file system, within the bounds below."""
 DEFAULT_BOUNDS = (5 * GIB, 100 * GIB)
-LEAST_BYTES = 128 * 1024**2
 
 
 class Drivers:
@@ -35,12 +35,7 @@ class Drivers:
 
     def make(self, pool: Pool) -> Storage:
         """See ports.StorageDrivers."""
-        for key in pool.config:
-            if key not in ("source", "size"):
-                raise InvalidInput(f'storage pool "{pool.name}": unknown key "{key}" (known: source, size)')
         source = pool.config.get("source", "")
-        if source and not source.startswith("/"):
-            raise InvalidInput(f'storage pool "{pool.name}": source "{source}" is not an absolute path')
         if pool.driver == "dir":
             made: Storage = DirStorage(pool.name, Path(source) if source else self._paths.pools / pool.name)
         elif pool.driver == "overlay":
@@ -69,10 +64,7 @@ class Drivers:
 
     def _size(self, pool: Pool) -> int:
         if pool.config.get("size"):
-            size = parse_size(pool.config["size"])
-            if size < LEAST_BYTES:
-                raise InvalidInput(f'storage pool "{pool.name}": size must be at least 128MB')
-            return size
+            return parse_size(pool.config["size"])
         found = os.statvfs(self._paths.disks)
         least, most = DEFAULT_BOUNDS
         wanted = max(least, min(most, found.f_blocks * found.f_frsize // DEFAULT_SHARE))

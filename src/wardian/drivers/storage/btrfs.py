@@ -120,6 +120,20 @@ class BtrfsStorage:
             argv = ["umount", "--", str(self._folders.root)]
             await process.check(f'unmount storage pool "{self.name}"', argv)
 
+    async def grow(self, size_bytes: int) -> None:
+        """See ports.Storage."""
+        if self._image is None:
+            raise InvalidInput(f'storage pool "{self.name}" is not in a loop file of its own')
+        if size_bytes < self._image.stat().st_size:
+            raise InvalidInput(f'the loop file of storage pool "{self.name}" can only be made larger')
+        os.truncate(self._image, size_bytes)
+        what = f'enlarge storage pool "{self.name}"'
+        mount = mounts.mount_at(self._folders.root)
+        if mount is None:
+            raise HostFailed(f"cannot {what}: it is not mounted")
+        await process.check(what, ["losetup", "--set-capacity", mount.source])
+        await process.check(what, ["btrfs", "filesystem", "resize", "max", str(self._folders.root)])
+
     # --- volumes -------------------------------------------------------------------------------
 
     def path(self, volume: Volume) -> Path:

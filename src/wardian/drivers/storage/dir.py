@@ -46,6 +46,10 @@ class DirStorage:
     async def close(self) -> None:
         """See ports.Storage."""
 
+    async def grow(self, size_bytes: int) -> None:
+        """See ports.Storage."""
+        raise InvalidInput(f'storage pool "{self.name}" is as large as the file system it is on')
+
     def path(self, volume: Volume) -> Path:
         """See ports.Storage."""
         return self._folders.path(volume)

@@ -112,6 +112,10 @@ class OverlayStorage:
     async def close(self) -> None:
         """See ports.Storage."""
 
+    async def grow(self, size_bytes: int) -> None:
+        """See ports.Storage."""
+        raise InvalidInput(f'storage pool "{self.name}" is as large as the file system it is on')
+
     async def space(self) -> Space:
         """See ports.Storage."""
         return Space(*tree.space(self._folders.root))
