@@ -31,11 +31,13 @@ from wardian.ports import (
     DeviceContext,
     Document,
     ImageFiles,
+    Inside,
     Interface,
     Lease,
     Packed,
     PackedFile,
     PackedTree,
+    Place,
     Process,
     Progress,
     Space,
@@ -267,6 +269,24 @@ class FakeRootfs:
         return "xz"
 
 
+class FakeFiles:
+    """Files of containers that cannot be entered."""
+
+    def __init__(self) -> None:
+        self.left: list[str] = []
+
+    @contextlib.asynccontextmanager
+    async def enter(self, place: Place) -> AsyncIterator[Inside]:
+        raise HostFailed(f'container "{place.name}" cannot be entered')
+        yield
+
+    async def leave(self, name: str) -> None:
+        self.left.append(name)
+
+    async def close(self) -> None:
+        pass
+
+
 class FakeBridge:
     """Bridges that exist in a set of names."""
 
@@ -489,6 +509,7 @@ def make_host(root: Path, faults: Faults | None = None) -> Host:
         storage=FakeStorageDrivers(paths.pools, faults),
         bridge=FakeBridge(faults),
         rootfs=FakeRootfs(faults),
+        files=FakeFiles(),
         downloads=FakeDownloads(faults),
         addresses=FakeAddresses(),
         listener=FakeListener(faults),

@@ -27,6 +27,7 @@ APPLETS = (
     *("ping", "nslookup", "stat", "md5sum", "sha256sum", "head", "tail", "wc", "tr", "grep", "sed", "touch"),
     *(
         "chmod",
+        "mkfifo",
         "chown",
         "pwd",
         "test",

@@ -214,6 +214,49 @@ Examples:
         completes="container",
     ),
     Command(
+        "file",
+        "file:run",
+        """Usage: lxc file pull|push|edit|delete|mkdir ...
+
+Manage files in containers.
+
+They need not run. Paths and links are those of the container, user and group ids too.
+
+lxc file pull [-r] [-p] [<remote>:]<container>/<path> [[<remote>:]<container>/<path>...] <target>
+    Fetch files to a file, a folder or ("-") standard output. With -r folders too, with all in them;
+    root then gets the owners as well. Set-user-ID bits are left behind.
+
+lxc file push [-r] [-p] [--uid UID] [--gid GID] [--mode MODE] <source>... [<remote>:]<container>/<path>
+    Send files; a target that ends in "/" is a folder. "-" is standard input. Owner and mode are those
+    of the source unless given. With -r folders too, each under its own name below the target.
+
+lxc file edit [<remote>:]<container>/<path>
+    Edit a file in an editor, or replace it by standard input; owner and mode stay.
+
+lxc file delete [<remote>:]<container>/<path> [[<remote>:]<container>/<path>...]
+    Remove files, links or empty folders.
+
+lxc file mkdir [-p] [--uid UID] [--gid GID] [--mode MODE] [<remote>:]<container>/<path>...
+    Make folders.
+
+Examples:
+    lxc file pull c1/etc/hosts .
+    lxc file pull -r c1/var/log logs
+    lxc file push --mode 0755 tool c1/usr/local/bin/
+    lxc file push -r -p site c1/srv/www/
+    tar c . | lxc file push - c1/root/backup.tar
+""",
+        (
+            Flag("r,recursive", "bool", "Fetch or send folders with all that is in them"),
+            Flag("p,create-dirs", "bool", "Make the folders on the way to the target"),
+            Flag("uid", "int", "Owner in the container (default: that of the source)", -1),
+            Flag("gid", "int", "Group in the container (default: that of the source)", -1),
+            Flag("mode", "str", "Mode in octal (default: that of the source)"),
+        ),
+        subcommands="pull push edit delete mkdir",
+        completes="container",
+    ),
+    Command(
         "finger",
         "other:finger",
         """Usage: lxc finger [<remote>:]

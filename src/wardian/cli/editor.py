@@ -70,6 +70,14 @@ def _note(path: str, error: str) -> None:
         noted.write("".join([*(f"{ERROR} {line}\n" for line in error.splitlines()), *lines]))
 
 
+def edit_file(path: str) -> None:
+    """Open the user's editor on a file; ApiError if it ends with an error."""
+    import subprocess
+
+    if subprocess.run([*_editor(), path], check=False).returncode:
+        raise ApiError("the editor ended with an error; nothing was changed")
+
+
 def _editor() -> list[str]:
     import shlex
     import shutil

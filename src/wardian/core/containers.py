@@ -415,6 +415,7 @@ async def discard(host: Host, container: Container) -> None:
         for snapshot in await host.records.snapshots.all(container.name):
             await held.enter_async_context(host.operations.lock(snapshot.name, "delete"))
         await host.records.containers.replace(replace(container, pending="delete"))
+        await host.files.leave(container.name)
         storage = host.storage.get(container.pool)
         for snapshot in await host.records.snapshots.all(container.name):
             await storage.delete(Volume("snapshot", snapshot.name))

@@ -21,6 +21,7 @@ from wardian.ports import (
     Bridge,
     DeviceDriver,
     Downloads,
+    Files,
     Listener,
     Rootfs,
     Runtime,
@@ -72,6 +73,7 @@ class Host:
     storage: StorageDrivers
     bridge: Bridge
     rootfs: Rootfs
+    files: Files
     downloads: Downloads
     addresses: AddressWatch
     listener: Listener
@@ -97,6 +99,8 @@ class Host:
     """Ephemeral containers that a restart stops: they are not deleted."""
     images_in_use: Counter[str] = field(default_factory=Counter)
     """Fingerprints of images that containers are being made from: they are not cleaned away."""
+    files_in_use: Counter[str] = field(default_factory=Counter)
+    """Conversations with the files of containers that do not run, by name."""
     watcher: Watching = field(init=False)
     """Set by daemon/build.py."""
     attempts: Attempts = field(default_factory=Attempts)

@@ -102,6 +102,7 @@ class Watcher:
         self._host.frozen.discard(started.name)
         self._host.addresses.forget(started.name)
         limits.ended(self._host, started.name)
+        await self._host.files.leave(started.name)
         await _unmount(self._host, started.name)
         try:
             await _record_stopped(self._host, started.name)

@@ -171,6 +171,10 @@ class Operation:
             self._enter("Success")
 
 
+async def _nothing(container: str, action: str) -> None:
+    """No one has to be told."""
+
+
 class Operations:
     """All running (and just finished) operations, and the locks on containers."""
 
@@ -179,6 +183,8 @@ class Operations:
         self._operations: dict[str, Operation] = {}
         self._locks: dict[str, str] = {}
         self._freed: dict[str, asyncio.Event] = {}
+        self.before_action: Callable[[str, str], Awaitable[None]] = _nothing
+        """Awaited with the container's name and the action's whenever an action begins to hold it."""
 
     def start(
         self,
@@ -255,6 +261,10 @@ class Operations:
         if tasks:
             await asyncio.wait(tasks)
 
+    def holding(self, container: str) -> str:
+        """The action that holds the container, or ""."""
+        return self._locks.get(container, "")
+
     @contextlib.asynccontextmanager
     async def lock(self, container: str, action: str, *, wait: bool = False) -> AsyncIterator[None]:
         """Hold the container for one action; Busy, naming the other action, if it is held.
@@ -267,6 +277,7 @@ class Operations:
             raise Busy(f"Container is busy running a {self._locks[container]} operation")
         self._locks[container] = action
         try:
+            await self.before_action(container, action)
             yield
         finally:
             del self._locks[container]

@@ -47,6 +47,12 @@ EXTENSIONS = (
     "snapshot_expiry_creation",
     "certificate_token",
     "explicit_trust_token",
+    "directory_manipulation",
+    "file_symlinks",
+    "file_append",
+    "file_delete",
+    "file_get_symlink",
+    "file_trees",
     "expanded_sources",
 )
 """Later parts of the API that are here; clients ask for them by these names."""

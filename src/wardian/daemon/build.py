@@ -1,6 +1,7 @@
 """Assembles a Host: the only place that names concrete drivers."""
 
 import asyncio
+import functools
 import logging
 import os
 import platform
@@ -8,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from wardian.core import files
 from wardian.core.events import Events
 from wardian.core.host import Host, Machine
 from wardian.core.lifecycle import Watcher
@@ -15,6 +17,7 @@ from wardian.core.operations import Operations
 from wardian.drivers import devices
 from wardian.drivers.bridge import Bridges
 from wardian.drivers.downloads import WebDownloads
+from wardian.drivers.files.service import HelperFiles
 from wardian.drivers.netwatch import NetWatch
 from wardian.drivers.rootfs import ConfinedRootfs
 from wardian.drivers.runtime.lxc import Lxc
@@ -60,6 +63,7 @@ async def build(paths: Paths, listener: Listener, *, stop: Callable[[], None], l
         storage=Drivers(paths),
         bridge=Bridges(paths),
         rootfs=ConfinedRootfs(),
+        files=HelperFiles(),
         downloads=WebDownloads(paths.cache / "streams"),
         addresses=NetWatch(),
         listener=listener,
@@ -69,6 +73,7 @@ async def build(paths: Paths, listener: Listener, *, stop: Callable[[], None], l
         stop=stop,
     )
     host.watcher = Watcher(host)
+    host.operations.before_action = functools.partial(files.before_action, host)
     if host.idmap is None:
         log.warning(
             "LXD doesn't have a uid/gid allocation. In this mode, only privileged containers are supported."

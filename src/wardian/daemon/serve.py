@@ -101,6 +101,7 @@ class Daemon:
             yield
         finally:
             await host.operations.close()
+            await host.files.close()
             await watcher.close()
             runtime.close()
 

@@ -7,6 +7,7 @@ libraries go by number; the numbers from 424 on are the same on every architectu
 
 import ctypes
 import os
+from collections.abc import Sequence
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -57,6 +58,13 @@ RENAME_EXCHANGE = 0x2
 PR_SET_PDEATHSIG = 1
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
+
+CAP_CHOWN = 0
+CAP_DAC_OVERRIDE = 1
+CAP_DAC_READ_SEARCH = 2
+CAP_FOWNER = 3
+CAP_FSETID = 4
+_CAPABILITY_VERSION_3 = 0x20080522
 
 _SYS_OPEN_TREE = 428
 _SYS_MOVE_MOUNT = 429
@@ -197,3 +205,18 @@ def prctl(option: int, value: int) -> None:
     """prctl(2) with one argument; the unused ones are zero, as newer options demand."""
     zero = ctypes.c_ulong(0)
     _checked(_libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero))
+
+
+def capset(capabilities: Sequence[int]) -> None:
+    """Keep only these capabilities (CAP_*, all below 32), permitted and effective; capset(2)."""
+    mask = sum(1 << number for number in capabilities)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    data = (ctypes.c_uint32 * 6)(mask, mask, 0, 0, 0, 0)
+    _checked(_libc.capset(header, data))
+
+
+def fstatfs_type(fd: int) -> int:
+    """The magic number of the file system that holds the fd (statfs(2), f_type)."""
+    buffer = ctypes.create_string_buffer(256)
+    _checked(_libc.fstatfs(fd, buffer))
+    return ctypes.c_long.from_buffer(buffer).value & 0xFFFFFFFF

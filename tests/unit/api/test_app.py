@@ -81,7 +81,8 @@ def test_guests_may_read_what_the_specification_opens_to_them_and_ask_to_be_trus
 )
 async def test_everything_else_is_forbidden_to_guests(guest: Caller, verb: str, path: str) -> None:
     reply = await guest.ask(verb, path.replace("{", "").replace("}", "").replace(":.+", ""))
-    assert (reply.status, reply.error) == (403, "not authorized")
+    assert reply.status == 403
+    assert verb == "HEAD" or reply.error == "not authorized"
 
 
 async def test_options_answers_any_path_with_the_configured_headers_only(api: Caller, guest: Caller) -> None:
