@@ -28,9 +28,12 @@ keys of its profiles in their order, later ones win, and its own on top. An empt
 Booleans may also be written `yes`, `no`, `on`, `off`, `1`, `0`. "Takes effect" says when a change
 reaches a running container.
 
-`raw.lxc` may not set `lxc.log.file`, `lxc.log.syslog`, `lxc.ephemeral`, nor `lxc.net.*` other than
-`lxc.net.N.ipv4|ipv6.address|gateway`: the daemon needs these. Every other line is passed on unchecked; who
-may talk to the daemon is root on the host anyway.
+`raw.lxc` takes what lxc.container.conf(5) offers, as far as it leaves alone what the daemon relies on: it may
+not set `lxc.apparmor.*`, `lxc.cap.keep`, an empty `lxc.cap.drop`, `lxc.cgroup.devices.*`, `lxc.cgroup.dir`,
+`lxc.console.*`, `lxc.hook.*`, `lxc.idmap`, `lxc.include`, `lxc.log.*`, `lxc.monitor.*`, `lxc.namespace.*`,
+`lxc.rootfs.*`, `lxc.seccomp.*`, `lxc.selinux.*`, `lxc.mount.fstab`, `proc:rw`, `sys:rw` or `cgroup-full` in
+`lxc.mount.auto`, kernel parameters that are the host's, nor `lxc.net.*` other than
+`lxc.net.N.ipv4|ipv6.address|gateway`. The error names the key to use instead.
 """
 
 VOLATILE_HEAD = """\

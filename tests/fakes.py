@@ -20,6 +20,7 @@ from wardian.core.lifecycle import Watcher
 from wardian.core.operations import Operations
 from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound, StaleRevision
 from wardian.model.certificates import to_pem
+from wardian.model.confinement import Confinement
 from wardian.model.container import Network, Pool
 from wardian.model.idmap import IdMap
 from wardian.model.paths import Paths
@@ -413,6 +414,15 @@ class FakeRuntime:
     def limit(self, started: Started, knobs: Sequence[tuple[str, str]]) -> None:
         self._faults.step("limit")
         self.written.setdefault(started.name, {}).update(knobs)
+
+    def limit_kernel(self, started: Started, wanted: Mapping[str, tuple[int, int] | None]) -> None:
+        self._faults.step("limit_kernel")
+
+    async def set_sysctls(self, started: Started, wanted: Mapping[str, str]) -> None:
+        self._faults.step("set_sysctls")
+
+    async def confine(self, started: Started, confinement: Confinement) -> None:
+        self._faults.step("confine")
 
     async def execute(self, started: Started, command: Command, fds: tuple[int, int, int]) -> Process:
         self._faults.step("execute")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
+from wardian.model.confinement import Confinement
 from wardian.model.container import Network, Pool
 from wardian.model.idmap import IdMap
 from wardian.model.limits import Knob
@@ -516,7 +517,11 @@ class StartPlan:
     shifted: bool = False
     """True: owners on disk are host ids already, no idmapped mount is needed."""
     read_only: bool = False
-    nesting: bool = False
+    confinement: Confinement = field(default_factory=Confinement)
+    kernel_limits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """limits.kernel.*: name -> (soft, hard), -1 for none."""
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    """linux.sysctl.*"""
     environment: Mapping[str, str] = field(default_factory=dict)
     settings: Sequence[tuple[str, str]] = ()
     """Further liblxc keys and values (limits)."""
@@ -535,6 +540,8 @@ class Command:
     gid: int = 0
     cwd: str = ""
     """Empty: the container's root folder."""
+    kernel_limits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """limits.kernel.*, as in StartPlan."""
 
 
 class Process(Protocol):
@@ -598,6 +605,18 @@ class Runtime(Protocol):
 
     def limit(self, started: Started, knobs: Sequence[Knob]) -> None:
         """Write control files of the container in this order; HostFailed naming the first that fails."""
+
+    def limit_kernel(self, started: Started, wanted: Mapping[str, tuple[int, int] | None]) -> None:
+        """Set limits of init, which what it starts from now on gets, too; None: that of this daemon.
+
+        HostFailed naming the first that fails.
+        """
+
+    async def set_sysctls(self, started: Started, wanted: Mapping[str, str]) -> None:
+        """Set kernel parameters of the container's own; HostFailed naming the first that is refused."""
+
+    async def confine(self, started: Started, confinement: Confinement) -> None:
+        """Have the AppArmor profile of what runs follow; `privileged` stays what it was at the start."""
 
     async def execute(self, started: Started, command: Command, fds: tuple[int, int, int]) -> Process:
         """Run a command with fds as stdin, stdout and stderr; the caller closes its own copies."""

@@ -9,14 +9,12 @@ import logging
 from wardian.core import containers, lifecycle
 from wardian.core.host import Host
 from wardian.errors import WardianError
+from wardian.model import keys
 from wardian.model.container import Container
 from wardian.model.requests import StateChange
 from wardian.model.units import is_true
 
 log = logging.getLogger(__name__)
-
-CLEAN_STOP_S = 30
-"""How long `lxd shutdown` gives a container before it is killed."""
 
 
 def wants_start(config: dict[str, str]) -> bool:
@@ -47,16 +45,30 @@ async def start_all(host: Host) -> None:
 
 
 async def stop_all(host: Host) -> None:
-    """Stop all containers at once, cleanly if they do; they start again with the next daemon."""
+    """Stop all containers, cleanly if they do; they start again with the next daemon.
+
+    Those with the highest boot.stop.priority go first, equal ones at once.
+    """
     host.going_down = True
-    async with asyncio.TaskGroup() as stops:
-        for name in list(host.running):
-            stops.create_task(_stop(host, name), name=f"shutdown of {name}")
+    configs = {name: await _config(host, name) for name in list(host.running)}
+    priorities = {name: keys.number(config, "boot.stop.priority") for name, config in configs.items()}
+    for priority in sorted(set(priorities.values()), reverse=True):
+        async with asyncio.TaskGroup() as stops:
+            for name in [name for name in configs if priorities[name] == priority]:
+                within_s = keys.number(configs[name], "boot.host_shutdown_timeout")
+                stops.create_task(_stop(host, name, within_s), name=f"shutdown of {name}")
 
 
-async def _stop(host: Host, name: str) -> None:
+async def _config(host: Host, name: str) -> dict[str, str]:
     try:
-        await lifecycle.stop(host, name, StateChange(action="stop", timeout=CLEAN_STOP_S))
+        return (await containers.expanded(host, await containers.get(host, name))).config
+    except WardianError:
+        return {}
+
+
+async def _stop(host: Host, name: str, within_s: int) -> None:
+    try:
+        await lifecycle.stop(host, name, StateChange(action="stop", timeout=within_s))
     except WardianError as error:
         log.warning('container "%s": %s; killing it', name, error)
         try:

@@ -17,12 +17,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wardian.core import device_plugs, image_sources, images, limits, pools
+from wardian.core import device_plugs, image_sources, images, live, pools
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
 from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound, WardianError
-from wardian.model import architectures, devices, expand, idmap, keys, names, petnames
+from wardian.model import architectures, devices, expand, idmap, keys, names, petnames, seccomp
 from wardian.model.container import Config, Container, Devices, Image, Profile
 from wardian.model.requests import ContainerCreate, ContainerUpdate
 from wardian.model.units import is_true, parse_size
@@ -130,6 +130,7 @@ async def check(
     if container.architecture not in host.machine.architectures:
         raise InvalidInput("Requested architecture isn't supported by this host")
     result = merged(container, await profiles_of(host, container) if profiles is None else profiles)
+    seccomp.check(result.config)
     devices.check(result.devices, expanded=True)
     _, root = expand.root_device(result.devices)
     pool = root.get("pool") or container.pool
@@ -154,11 +155,14 @@ async def wanted_idmap(host: Host, name: str, merged_config: Expanded) -> idmap.
         raise InvalidInput(
             "LXD doesn't have a uid/gid allocation. In this mode, only privileged containers are supported."
         )
+    others = [other for other in await host.records.containers.all() if other.name != name]
     taken = [
         idmap.from_json(other.config["volatile.idmap.next"])
-        for other in await host.records.containers.all()
-        if other.name != name and other.config.get("volatile.idmap.base", "0") != "0"
+        for other in others
+        if other.config.get("volatile.idmap.base", "0") != "0"
     ]
+    running = (o.config.get("volatile.last_state.idmap", "[]") for o in others if o.name in host.running)
+    taken += [found for found in map(idmap.from_json, running) if not found.is_made_from(host.idmap)]
     return idmap.plan(merged_config.config, host.idmap, taken)
 
 
@@ -184,6 +188,28 @@ def with_volatile(container: Container, merged_config: Expanded, wanted: idmap.I
     config["volatile.idmap.next"] = json.dumps(wanted.to_json_objects(), separators=(",", ":"))
     config.setdefault("volatile.last_state.idmap", "[]")
     return replace(container, config=config)
+
+
+async def settled(
+    host: Host, container: Container, merged_config: Expanded
+) -> tuple[Container, idmap.IdMap]:
+    """The container with its volatile keys, and its id map, which nobody else gets from now on.
+
+    An isolated map is reserved in the container's record, so that one who asks at the same time, or
+    while the caller still works, finds it taken.
+    """
+    async with host.once("id maps"):
+        wanted = await wanted_idmap(host, container.name, merged_config)
+        result = with_volatile(container, merged_config, wanted)
+        reserved = {key: result.config[key] for key in ("volatile.idmap.base", "volatile.idmap.next")}
+        present = (await host.records.containers.get(container.name)).config
+        if any(present.get(key) != value for key, value in reserved.items()):
+
+            def reserve(now: Container) -> Container:
+                return replace(now, config={**now.config, **reserved})
+
+            await host.records.containers.change(container.name, reserve)
+    return result, wanted
 
 
 def _is_stale(key: str, nics: Mapping[str, Mapping[str, str]]) -> bool:
@@ -291,8 +317,7 @@ async def _create(host: Host, draft: Container, request: ContainerCreate, operat
                 },
             )
         result = await check(host, container)
-        wanted = await wanted_idmap(host, container.name, result)
-        container = with_volatile(container, result, wanted)
+        container, _ = await settled(host, container, result)
         await _fill(host, container, image, result, operation)
         await host.records.containers.replace(replace(container, pending=""))
         undo.keep()
@@ -351,7 +376,7 @@ async def update(host: Host, name: str, request: ContainerUpdate) -> None:
             description=request.description or "",
         )
         result = await check(host, after, before)
-        after = with_volatile(after, result, await wanted_idmap(host, name, result))
+        after, _ = await settled(host, after, result)
         old = await expanded(host, before)
         async with Undo() as undo:
             await _follow(host, after, old, result, undo)
@@ -363,8 +388,7 @@ async def update(host: Host, name: str, request: ContainerUpdate) -> None:
 async def _follow(host: Host, after: Container, old: Expanded, new: Expanded, undo: Undo) -> None:
     """Have the host follow a change of configuration: limits, size of the root disk, devices."""
     name = after.name
-    limits.change(host, name, old.config, new.config)
-    undo.on_failure(limits.change, host, name, new.config, old.config)
+    await live.change(host, name, old.config, new.config, undo)
     sizes = [expand.root_device(found.devices)[1].get("size", "") for found in (old, new)]
     if sizes[0] != sizes[1]:
         await _resize(host, after, sizes[1])
@@ -390,7 +414,10 @@ async def replug(host: Host, name: str) -> None:
 
 async def delete(host: Host, name: str) -> Operation:
     """Begin to delete a stopped container with all that belongs to it."""
-    await get(host, name)
+    if await is_protected(host, await get(host, name)):
+        raise InvalidInput(
+            f'container "{name}" is protected; set "security.protection.delete" to false to delete it'
+        )
     if name in host.running:
         raise InvalidInput("container is running")
 
@@ -398,9 +425,17 @@ async def delete(host: Host, name: str) -> Operation:
         async with host.operations.lock(name, "delete"):
             if name in host.running:
                 raise InvalidInput("container is running")
-            await remove(host, await get(host, name))
+            container = await get(host, name)
+            if await is_protected(host, container):
+                raise InvalidInput(f'container "{name}" is protected by "security.protection.delete"')
+            await remove(host, container)
 
     return host.operations.start("Deleting container", work, resources=resources(name))
+
+
+async def is_protected(host: Host, container: Container) -> bool:
+    """Whether the container must not be deleted."""
+    return is_true((await expanded(host, container)).config.get("security.protection.delete", ""))
 
 
 async def remove(host: Host, container: Container) -> None:
@@ -446,7 +481,7 @@ async def _follow_profile(host: Host, name: str, before: Profile) -> None:
     present = await profiles_of(host, container)
     result = merged(container, present)
     old = merged(container, [before if p.name == before.name else p for p in present])
-    wanted = await wanted_idmap(host, name, result)
+    _, wanted = await settled(host, container, result)
     refresh = partial(with_volatile, merged_config=result, wanted=wanted)
     container = await host.records.containers.change(name, refresh)
     async with Undo() as undo:

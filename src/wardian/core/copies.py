@@ -96,14 +96,13 @@ async def _copy(host: Host, draft: Container, source: Volume, along: Sequence[Sn
         await host.records.containers.insert(draft)
         undo.on_failure(containers.discard, host, draft)
         merged = await containers.check(host, draft)
-        wanted = await containers.wanted_idmap(host, draft.name, merged)
+        made, _ = await containers.settled(host, draft, merged)
         for snapshot in along:
             copied = replace(snapshot, name=f"{draft.name}/{snapshot.own_name}")
             await host.records.snapshots.insert(copied)  # taken back with the container
             await storage.snapshot(snapshots.volume_of(snapshot.name), snapshots.volume_of(copied.name))
         await storage.copy(source, volume(draft.name))
         await containers.apply_quota(host, draft, merged)
-        made = containers.with_volatile(draft, merged, wanted)
         await host.records.containers.replace(replace(made, pending=""))
         undo.keep()
     host.events.lifecycle("container-created", containers.url(draft.name))

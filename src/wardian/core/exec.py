@@ -20,7 +20,7 @@ from wardian.core.host import Host
 from wardian.core.operations import Operation, Socket
 from wardian.errors import InvalidInput
 from wardian.linux import process, terminals
-from wardian.model import keys
+from wardian.model import kernel_limits, keys
 from wardian.model.requests import ExecRequest
 from wardian.ports import Command, Process, Started
 
@@ -52,7 +52,8 @@ async def execute(host: Host, name: str, request: ExecRequest) -> Operation:
         raise InvalidInput('field "record-output" is not available in this version')
     merged = await containers.expanded(host, container)
     configured = dict(keys.under(merged.config, "environment."))
-    command = _command(request, {k.removeprefix("environment."): v for k, v in configured.items()})
+    variables = {k.removeprefix("environment."): v for k, v in configured.items()}
+    command = _command(request, variables, kernel_limits.limits_of(merged.config))
     started = host.running[name]
     if not request.wait_for_websocket:
         return host.operations.start(
@@ -70,7 +71,9 @@ async def execute(host: Host, name: str, request: ExecRequest) -> Operation:
     )
 
 
-def _command(request: ExecRequest, configured: dict[str, str]) -> Command:
+def _command(
+    request: ExecRequest, configured: dict[str, str], limits: dict[str, tuple[int, int]]
+) -> Command:
     if not request.command or not request.command[0]:
         raise InvalidInput('field "command" is empty')
     environment = {**DEFAULTS, **configured, **(request.environment or {})}
@@ -88,6 +91,7 @@ def _command(request: ExecRequest, configured: dict[str, str]) -> Command:
         uid=request.user or 0,
         gid=request.group or 0,
         cwd=request.cwd or environment["HOME"],
+        kernel_limits=limits,
     )
 
 

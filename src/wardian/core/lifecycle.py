@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from wardian.core import containers, device_plugs, limits, templates
+from wardian.core import containers, device_plugs, limits, live, templates
 from wardian.core.containers import Expanded, resources, url, volume
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
 from wardian.errors import HostFailed, InvalidInput, WardianError
-from wardian.model import expand, keys, units
+from wardian.model import confinement, expand, kernel_limits, keys, units
 from wardian.model.container import Container
 from wardian.model.idmap import IdMap
 from wardian.model.plans import DevicePlan
@@ -120,7 +120,7 @@ class Watcher:
                 self._host.running[started.name] = started
                 container = await self._host.records.containers.find(started.name)
                 if container is not None:
-                    limits.again(self._host, started.name, await self._config(container))
+                    await live.again(self._host, started.name, await self._config(container))
                 await self._watch_addresses(started)
                 task = asyncio.create_task(self._reconnect(started), name=f"devices of {started.name}")
                 self._reconnecting.add(task)
@@ -174,7 +174,8 @@ async def _record_stopped(host: Host, name: str) -> None:
     if container is None:
         return
     host.events.lifecycle("container-stopped", url(name))
-    if container.ephemeral and name not in host.kept_ephemeral:
+    ends = container.ephemeral and name not in host.kept_ephemeral
+    if ends and not await containers.is_protected(host, container):
         await containers.remove(host, container)
     elif not host.going_down:
 
@@ -314,8 +315,7 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
             f'container "{name}": {container.pending} was interrupted; restart the daemon, which finishes it'
         )
     merged = await containers.check(host, container)
-    wanted = await containers.wanted_idmap(host, name, merged)
-    container = containers.with_volatile(container, merged, wanted)
+    container, wanted = await containers.settled(host, container, merged)
     merged = await containers.expanded(host, container)
     storage = host.storage.get(container.pool)
     plugs = device_plugs.plan_all(host, container, merged.devices, wanted)
@@ -326,6 +326,7 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
         config = containers.with_volatile(now, merged, wanted).config
         config.pop("volatile.apply_template", None)
         config["volatile.last_state.power"] = "RUNNING"
+        config["volatile.last_state.idmap"] = config["volatile.idmap.next"]
         return replace(now, config=config, last_used_at=datetime.now(UTC))
 
     def not_begun(now: Container) -> Container:
@@ -365,7 +366,9 @@ def _plan(
         rootfs=storage.path(volume(container.name)) / "rootfs",
         idmap=wanted,
         read_only=is_true(root.get("readonly", "")),
-        nesting=is_true(config.get("security.nesting", "")),
+        confinement=confinement.of(config),
+        kernel_limits=kernel_limits.limits_of(config),
+        sysctls=kernel_limits.sysctls_of(config),
         environment={k.removeprefix("environment."): v for k, v in keys.under(config, "environment.")},
         settings=limits.settings(host, config),
         devices=plans,

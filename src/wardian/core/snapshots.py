@@ -252,8 +252,7 @@ async def _settle(host: Host, container: Container, snapshot: Snapshot) -> None:
     """The files are restored: the configuration follows."""
     restored = _restored(container, snapshot)
     merged = await containers.expanded(host, restored)
-    wanted = await containers.wanted_idmap(host, container.name, merged)
-    final = containers.with_volatile(restored, merged, wanted)
+    final, _ = await containers.settled(host, restored, merged)
     await host.records.containers.replace(replace(final, pending="", origin=""))
     await containers.apply_quota(host, final, merged)
 

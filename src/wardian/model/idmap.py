@@ -51,6 +51,11 @@ class IdMap:
                 return entry.host_id + container_id - entry.container_id
         return None
 
+    def is_made_from(self, default: "IdMap") -> bool:
+        """Whether it is the map that containers share, perhaps with some ids mapped otherwise."""
+        offsets = {entry.host_id - entry.container_id for entry in default.ranges}
+        return any(entry.host_id - entry.container_id in offsets for entry in self.ranges)
+
     def lines(self, kind: IdKind) -> str:
         """The text for /proc/PID/uid_map or gid_map: `container host count` lines."""
         return "".join(f"{r.container_id} {r.host_id} {r.count}\n" for r in self.ranges if r.kind == kind)
@@ -207,6 +212,11 @@ def _isolated(config: Mapping[str, str], default: IdMap, taken: Sequence[IdMap])
         return IdMap.contiguous(int(explicit), count)
     low = max(r.host_id for r in default.ranges)
     high = min(r.host_id + r.count for r in default.ranges)
+    present = int(config.get("volatile.idmap.base", "") or 0)
+    if low + ISOLATED_COUNT <= present <= high - count and not any(
+        _meet(present, count, r.host_id, r.count) for other in taken for r in other.ranges
+    ):
+        return IdMap.contiguous(present, count)  # it may run with it
     base = low + ISOLATED_COUNT
     for first, size in sorted((r.host_id, r.count) for other in taken for r in other.ranges):
         if _meet(base, count, first, size):

@@ -10,7 +10,15 @@ import difflib
 from collections.abc import Mapping
 
 from wardian.errors import InvalidInput
-from wardian.model import keys_limits, keys_snapshots, keys_volatile, units, values
+from wardian.model import (
+    kernel_limits,
+    keys_limits,
+    keys_snapshots,
+    keys_volatile,
+    seccomp,
+    units,
+    values,
+)
 from wardian.model.key import Key, Where
 
 _OWN = (
@@ -35,6 +43,20 @@ _OWN = (
         live="n/a",
     ),
     Key(
+        "boot.host_shutdown_timeout",
+        values.COUNT,
+        "Seconds that the container gets to stop when the host shuts down, before it is killed.",
+        default="30",
+        live="n/a",
+    ),
+    Key(
+        "boot.stop.priority",
+        values.INTEGER,
+        "Containers with a higher number stop first when the host shuts down, and the next ones after them.",
+        default="0",
+        live="n/a",
+    ),
+    Key(
         "environment.*",
         values.LINE,
         "Environment variable of the container's init and of commands run in the container.",
@@ -44,7 +66,22 @@ _OWN = (
     Key(
         "linux.kernel_modules",
         values.MODULES,
-        "Kernel modules to load before the container starts, separated by commas.",
+        "Kernel modules that the host loads for the container, separated by commas.",
+        live="yes",
+    ),
+    Key(
+        "linux.sysctl.*",
+        values.LINE,
+        "Kernel parameter of the container's own: `net.*`, `fs.mqueue.*`, `kernel.msg*`, `kernel.sem`, "
+        "`kernel.shm*`. Once unset, it keeps its value until the container starts again.",
+        live="yes",
+        check_own=kernel_limits.check_sysctl,
+    ),
+    Key(
+        "raw.apparmor",
+        values.RAW_APPARMOR,
+        "Lines to append inside the container's AppArmor profile.",
+        live="yes",
     ),
     Key(
         "raw.idmap",
@@ -54,8 +91,13 @@ _OWN = (
     Key(
         "raw.lxc",
         values.RAW_LXC,
-        "Lines to append to the container's liblxc configuration. They are not checked further: they can "
-        "give the container rights over the host.",
+        "Lines to append to the container's liblxc configuration, as far as they leave its confinement "
+        "alone.",
+    ),
+    Key(
+        seccomp.RAW,
+        values.RAW_SECCOMP,
+        "The whole seccomp policy, in liblxc's format, in place of the usual one.",
     ),
     Key(
         "security.idmap.base",
@@ -77,7 +119,8 @@ _OWN = (
     Key(
         "security.nesting",
         values.BOOL,
-        "Allow containers inside the container.",
+        "Allow containers inside the container. The AppArmor profile follows at once; the mounts that "
+        "unprivileged containers inside need are made at the next start.",
         default="false",
     ),
     Key(
@@ -85,6 +128,44 @@ _OWN = (
         values.BOOL,
         "Run without a user namespace: root in the container is root on the host.",
         default="false",
+    ),
+    Key(
+        "security.protection.delete",
+        values.BOOL,
+        "Refuse to delete the container.",
+        default="false",
+        live="n/a",
+    ),
+    Key(
+        seccomp.ALLOW,
+        values.CALLS,
+        "System calls to allow, a line each; any other one kills its caller.",
+    ),
+    Key(
+        seccomp.OLD_NAMES[seccomp.ALLOW],
+        values.CALLS,
+        "Earlier name of `security.syscalls.allow`.",
+    ),
+    Key(
+        seccomp.DENY,
+        values.CALLS,
+        "System calls to refuse besides the usual ones, a line each: `CALL` or `CALL errno N`.",
+    ),
+    Key(
+        seccomp.OLD_NAMES[seccomp.DENY],
+        values.CALLS,
+        "Earlier name of `security.syscalls.deny`.",
+    ),
+    Key(
+        seccomp.DENY_DEFAULT,
+        values.BOOL,
+        "Refuse forced umount, kexec, kernel modules and opening by handle.",
+        default="true",
+    ),
+    Key(
+        seccomp.OLD_NAMES[seccomp.DENY_DEFAULT],
+        values.BOOL,
+        "Earlier name of `security.syscalls.deny_default`.",
     ),
     Key(
         "user.*",

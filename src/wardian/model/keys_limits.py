@@ -1,6 +1,6 @@
 """Rows of the keys that bound what a container uses (`limits.*`)."""
 
-from wardian.model import limits, values
+from wardian.model import kernel_limits, limits, values
 from wardian.model.key import Key
 
 KEYS = (
@@ -34,6 +34,14 @@ KEYS = (
         default="5",
         live="yes",
         render=limits.disk,
+    ),
+    Key(
+        "limits.kernel.*",
+        values.KERNEL_LIMIT,
+        "Limit of setrlimit(2) for each process, such as `limits.kernel.nofile`. Processes that run keep "
+        "theirs, but for init and what it starts from then on.",
+        live="yes",
+        check_own=kernel_limits.check_limit,
     ),
     Key(
         "limits.memory",

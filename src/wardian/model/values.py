@@ -9,7 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wardian.errors import InvalidInput
-from wardian.model import cpus, idmap, limits, names, units
+from wardian.model import (
+    confinement,
+    cpus,
+    idmap,
+    kernel_limits,
+    limits,
+    names,
+    raw_lxc,
+    seccomp,
+    units,
+)
 
 LONGEST_NAME = 255
 
@@ -18,16 +28,6 @@ _MODULE = re.compile(r"[a-zA-Z0-9_][-a-zA-Z0-9_]{0,63}")
 _VARIABLE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _USER_KEY = re.compile(r"[-a-zA-Z0-9_.:/@+]+")
 _HWADDR = re.compile(r"[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}")
-_RAW_NET = re.compile(
-    r"lxc\.network\.[0-9]+\.ipv[46](?:\.gateway)?|lxc\.net\.[0-9]+\.ipv[46]\.(?:address|gateway)"
-)
-_RAW_REFUSED = {
-    "lxc.logfile": "lxc.logfile",
-    "lxc.log.file": "lxc.logfile",
-    "lxc.syslog": "lxc.syslog",
-    "lxc.log.syslog": "lxc.syslog",
-    "lxc.ephemeral": "lxc.ephemeral",
-}
 
 
 @dataclass(frozen=True)
@@ -87,21 +87,6 @@ def parse_hwaddr(text: str) -> str:
     return text.lower()
 
 
-def parse_raw_lxc(text: str) -> list[tuple[str, str]]:
-    """The (key, value) lines of `raw.lxc`; InvalidInput for those that are ours to set."""
-    settings = []
-    for line in text.split("\n"):
-        stripped = line.strip()
-        if not stripped or stripped.startswith("#"):
-            continue
-        name, equals, value = (part.strip() for part in stripped.partition("="))
-        if not equals:
-            raise InvalidInput(f"Invalid raw.lxc line: {line}")
-        _check_raw_key(name.lower())
-        settings.append((name, value))
-    return settings
-
-
 def parse_mount_point(text: str) -> str:
     """A path in a container, with or without the first slash, that stays below its root."""
     parts = [part for part in text.split("/") if part]
@@ -115,14 +100,6 @@ def parse_host_path(text: str) -> str:
     if not text.startswith("/"):
         raise InvalidInput(f"Invalid value: {text} (not an absolute path)")
     return text
-
-
-def _check_raw_key(name: str) -> None:
-    if name in _RAW_REFUSED:
-        raise InvalidInput(f"Setting {_RAW_REFUSED[name]} is not allowed")
-    is_network = name in ("lxc.network", "lxc.net") or name.startswith(("lxc.network.", "lxc.net."))
-    if is_network and not _RAW_NET.fullmatch(name):
-        raise InvalidInput("Only interface-specific ipv4/ipv6 lxc.network. keys are allowed")
 
 
 def _between(least: int, most: int) -> Callable[[str], int]:
@@ -171,7 +148,11 @@ ID_COUNT = Type("integer", "a number of ids", _uint32(1, "a map has at least one
 ID_BASE = Type("integer", "an id from 65536 on", _uint32(65536, "ids below 65536 belong to the host"))
 IDMAP = Type("JSON", "an id map", idmap.from_json)
 RAW_IDMAP = Type("lines", "lines as `both 1000 1000`", idmap.parse_raw, lines=True)
-RAW_LXC = Type("lines", "lines `key = value`", parse_raw_lxc, lines=True)
+RAW_LXC = Type("lines", "lines `key = value`", raw_lxc.parse, lines=True)
+RAW_APPARMOR = Type("lines", "lines of a profile", confinement.parse_raw_apparmor, lines=True)
+RAW_SECCOMP = Type("lines", "a policy of liblxc", seccomp.parse_raw, lines=True)
+CALLS = Type("lines", "lines `CALL` or `CALL errno N`", seccomp.parse_calls, lines=True)
+KERNEL_LIMIT = Type("limit", "`N`, `SOFT:HARD`, `unlimited`", kernel_limits.parse_limit)
 HWADDR = Type("MAC address", "as in `00:16:3e:12:34:56`", parse_hwaddr)
 INTERFACE = Type("interface name", "up to 15 characters", names.check_interface)
 MTU = Type("integer", "68 to 65535", _between(68, 65535))

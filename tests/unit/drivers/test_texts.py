@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardian.drivers.bridge import dnsmasq, firewall
-from wardian.drivers.runtime import render, seccomp
+from wardian.drivers.runtime import render
 from wardian.errors import InvalidInput
 from wardian.model.idmap import IdMap
 from wardian.model.plans import DevicePlan, Mount, Nic
@@ -69,10 +69,13 @@ def test_no_environment_adds_a_line(value: str) -> None:
     assert text.count("\n") == plain.count("\n")
 
 
-def test_the_seccomp_policy_refuses_what_reaches_the_host() -> None:
-    text = seccomp.policy_text()
-    assert text.startswith("2\ndenylist\n")
-    assert all(f"{name} errno 1\n" in text for name in seccomp.REFUSED)
+def test_limits_of_processes_and_kernel_parameters_are_lines_of_their_own() -> None:
+    plan = replace(PLAN, kernel_limits={"nofile": (5, -1)}, sysctls={"net.ipv4.ip_forward": "1"})
+    text = render.container_config(plan, AROUND)
+    assert keys_of(text, "lxc.prlimit.nofile") == ["5:unlimited"]
+    assert keys_of(text, "lxc.sysctl.net.ipv4.ip_forward") == ["1"]
+    with pytest.raises(InvalidInput):
+        render.container_config(replace(PLAN, sysctls={"net.x": "1\nlxc.y = z"}), AROUND)
 
 
 def test_dnsmasq_serves_the_bridge_alone(tmp_path: Path) -> None:

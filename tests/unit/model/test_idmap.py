@@ -258,3 +258,21 @@ def test_a_nested_daemon_uses_what_it_was_given() -> None:
 def test_a_range_outside_of_our_own_namespace_is_not_usable() -> None:
     nested = "0 1000000 65536\n"
     assert default("root:100000:65536", "root:100000:65536", nested, nested) is None
+
+
+def test_an_isolated_map_stays_where_it_is_while_that_is_free() -> None:
+    default = idmap.IdMap.contiguous(1000000, 65536 * 10)
+    config = {"security.idmap.isolated": "true", "volatile.idmap.base": str(1000000 + 65536 * 3)}
+    kept = idmap.plan(config, default, [])
+    assert kept.host_id("uid", 0) == 1000000 + 65536 * 3
+    moved = idmap.plan(config, default, [kept])
+    assert moved.host_id("uid", 0) == 1000000 + 65536
+    outside = config | {"volatile.idmap.base": str(1000000 + 65536 * 10)}
+    assert idmap.plan(outside, default, []).host_id("uid", 0) == 1000000 + 65536
+
+
+def test_a_map_with_holes_is_still_the_shared_one() -> None:
+    default = idmap.IdMap.contiguous(1000000, 65536 * 10)
+    assert default.punched(idmap.parse_raw("both 1000 1000")).is_made_from(default)
+    assert not idmap.IdMap.contiguous(1065536, 65536).is_made_from(default)
+    assert not idmap.IdMap().is_made_from(default)

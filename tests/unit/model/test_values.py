@@ -8,18 +8,6 @@ from wardian.errors import InvalidInput
 from wardian.model import values
 
 
-def test_raw_lxc_is_read_as_liblxc_reads_it() -> None:
-    text = "# comment\n\n  lxc.cap.drop = sys_time\nlxc.environment=A=b\n"
-    assert values.parse_raw_lxc(text) == [("lxc.cap.drop", "sys_time"), ("lxc.environment", "A=b")]
-
-
-@pytest.mark.parametrize(
-    "key", ["lxc.network.0.ipv4", "lxc.network.1.ipv6.gateway", "lxc.net.0.ipv6.address"]
-)
-def test_raw_lxc_may_give_an_interface_an_address(key: str) -> None:
-    values.RAW_LXC.check(f"{key} = auto")
-
-
 @pytest.mark.parametrize(
     "text",
     [

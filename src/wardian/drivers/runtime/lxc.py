@@ -12,13 +12,16 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from wardian.drivers.runtime import render, seccomp
+from wardian.drivers.runtime import render
+from wardian.drivers.runtime.apparmor import AppArmor
 from wardian.errors import HostFailed, InvalidInput
-from wardian.linux import cgroups, process
-from wardian.model import cpus
+from wardian.linux import cgroups, prlimit, process
+from wardian.model import cpus, kernel_limits
+from wardian.model.confinement import Confinement
 from wardian.model.limits import Knob
 from wardian.model.paths import Paths
 from wardian.ports import Command, Process, Started, StartPlan, Usage
@@ -73,6 +76,7 @@ class Lxc:
         self._log_level = log_level
         self._fifo = paths.containers / ".starts"
         self._seccomp = paths.security / "seccomp"
+        self._apparmor = AppArmor(paths.security / "apparmor", paths.root)
         self._fifo_fd = -1
         self._fifo_rest = b""
         self._reboots: asyncio.Queue[Started] = asyncio.Queue()
@@ -80,7 +84,9 @@ class Lxc:
 
     def open(self) -> None:
         """Write what all containers share and begin to listen for reboots. Needs a running loop."""
-        self._seccomp.write_text(seccomp.policy_text())
+        if self._seccomp.is_file():  # earlier versions had one policy for all
+            self._seccomp.unlink()
+        self._seccomp.mkdir(mode=0o700, exist_ok=True)
         if not self._fifo.is_fifo():
             os.mkfifo(self._fifo, 0o600)
         self._fifo_fd = os.open(self._fifo, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -101,7 +107,9 @@ class Lxc:
         config = logs / "lxc.conf"
         _prepare_log_folder(logs)
         (self._paths.containers / plan.name).mkdir(mode=0o711, exist_ok=True)
-        write_private(config, render.container_config(plan, self._surroundings(logs)))
+        write_private(self._seccomp / plan.name, plan.confinement.seccomp)
+        write_private(config, render.container_config(plan, self._surroundings(plan.name, logs)))
+        await self._apparmor.load(plan.name, plan.confinement)
         self._starting.add(plan.name)
         try:
             argv = ["lxc-start", "-n", plan.name, "-P", str(self._paths.containers), "-f", str(config)]
@@ -113,11 +121,12 @@ class Lxc:
             raise HostFailed(f'cannot start container "{plan.name}": {_cause(logs / "lxc.log", completed)}')
         return started
 
-    def _surroundings(self, logs: Path) -> render.Surroundings:
+    def _surroundings(self, name: str, logs: Path) -> render.Surroundings:
         hook = Path(__file__).with_name("start_hook.sh")
         return render.Surroundings(
             log_folder=logs,
-            seccomp_profile=self._seccomp,
+            seccomp_profile=self._seccomp / name,
+            apparmor_profile=self._apparmor.name_for(name),
             start_hook=f"/bin/sh {hook} {self._fifo}",
             present=frozenset(filter(os.path.exists, render.HOST_SOURCES)),
             lxcfs=_lxcfs_files(),
@@ -155,6 +164,7 @@ class Lxc:
                 await process.wait_readable(fd)
         finally:
             os.close(fd)
+        await self._apparmor.unload(started.name)
 
     async def next_reboot(self) -> Started:
         """See ports.Runtime."""
@@ -269,6 +279,9 @@ class Lxc:
         on_terminal = os.isatty(fds[0])
         if on_terminal:  # lxc-attach talks to its controlling terminal, which only a session leader gets
             argv = [process.program("setsid"), "--ctty", *argv]
+        if command.kernel_limits:  # lxc-attach does not know them: the container's are those of its start
+            limits = [f"--{n}={kernel_limits.render_limit(b)}" for n, b in command.kernel_limits.items()]
+            argv = [process.program("prlimit"), *limits, *argv]
         child = await asyncio.create_subprocess_exec(
             *argv,
             stdin=fds[0],
@@ -279,6 +292,38 @@ class Lxc:
             cwd=_cwd_for(command.cwd),
         )
         return LxcProcess(child)
+
+    def limit_kernel(self, started: Started, wanted: Mapping[str, tuple[int, int] | None]) -> None:
+        """See ports.Runtime."""
+        for name, bounds in wanted.items():
+            number = kernel_limits.LIMITS[name]
+            target = bounds or prlimit.get(number)
+            try:
+                if target != prlimit.get(number, started.init_pid):
+                    prlimit.set_for(started.init_pid, number, target)
+            except (OSError, ValueError) as error:
+                what = f'limits.kernel.{name} of container "{started.name}"'
+                if bounds is None and isinstance(error, PermissionError):
+                    log.warning("%s stays as it is until the next start: %s", what, error.strerror)
+                    continue
+                raise HostFailed(f"cannot set {what} while it runs: {error}") from error
+
+    async def set_sysctls(self, started: Started, wanted: Mapping[str, str]) -> None:
+        """See ports.Runtime."""
+        # As root of the container, which owns them, in its namespaces but with our files and programs.
+        enter = ["nsenter", f"--target={started.init_pid}", "--net", "--ipc", "--uts"]
+        if _has_own_users(started):
+            enter += ["--user", "--setuid=0", "--setgid=0"]
+        for name, value in wanted.items():
+            path = f"/proc/sys/{kernel_limits.sysctl_path(name)}"
+            what = f'set kernel parameter {name} of container "{started.name}" to "{value}"'
+            script = 'printf %s "$2" >"$1"'
+            await process.check(what, [*enter, "--", "sh", "-c", script, "sh", path, value])
+
+    async def confine(self, started: Started, confinement: Confinement) -> None:
+        """See ports.Runtime."""
+        as_started = replace(confinement, privileged=not _has_own_users(started))
+        await self._apparmor.load(started.name, as_started)
 
     def log_folder(self, name: str) -> Path:
         """See ports.Runtime."""
@@ -295,6 +340,8 @@ class Lxc:
     def forget(self, name: str) -> None:
         """See ports.Runtime."""
         self._pid_file(name).unlink(missing_ok=True)
+        (self._seccomp / name).unlink(missing_ok=True)
+        self._apparmor.forget(name)
         try:
             (self._paths.containers / name).rmdir()
         except FileNotFoundError:
@@ -333,6 +380,14 @@ def current_init(monitor_pid: int) -> int:
         if namespaced and namespaced.split()[-1] == "1" and state and state[0] not in "ZX":
             return pid
     return 0
+
+
+def _has_own_users(started: Started) -> bool:
+    """Whether the container has a user namespace of its own; HostFailed if it is gone."""
+    try:
+        return os.readlink(f"/proc/{started.init_pid}/ns/user") != os.readlink("/proc/self/ns/user")
+    except OSError as error:
+        raise HostFailed(f'container "{started.name}" is gone') from error
 
 
 def write_private(path: Path, text: str) -> None:

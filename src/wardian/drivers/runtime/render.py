@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wardian.errors import InvalidInput
-from wardian.model import architectures
+from wardian.model import architectures, kernel_limits
 from wardian.model.plans import Mount, Nic
 from wardian.ports import StartPlan
 
@@ -69,6 +69,7 @@ class Surroundings:
     seccomp_profile: Path
     start_hook: str
     """Command that liblxc runs when init is about to start."""
+    apparmor_profile: str = "unchanged"
     present: frozenset[str] = frozenset()
     """Which of HOST_SOURCES exist."""
     lxcfs: tuple[str, ...] = ()
@@ -111,6 +112,10 @@ def _lines(plan: StartPlan, around: Surroundings) -> Iterator[str]:
     yield from _network(nic for device in plan.devices for nic in device.nics)
     for name, value in sorted(plan.environment.items()):
         yield _line("lxc.environment", f"{name}={value}")
+    for name, bounds in sorted(plan.kernel_limits.items()):
+        yield _line(f"lxc.prlimit.{name}", kernel_limits.render_limit(bounds))
+    for name, value in sorted(plan.sysctls.items()):
+        yield _line(f"lxc.sysctl.{name}", value)
     for key, value in plan.settings:
         yield _line(key, value)
 
@@ -127,10 +132,9 @@ def _rootfs(plan: StartPlan) -> Iterator[str]:
 
 def _confinement(plan: StartPlan, around: Surroundings, *, privileged: bool) -> Iterator[str]:
     yield _line("lxc.seccomp.profile", str(around.seccomp_profile))
-    # Ignored by liblxc where the kernel has no AppArmor. Unprivileged system containers need the
-    # mounts that "nesting" allows: systemd sandboxes its own services with them.
-    yield _line("lxc.apparmor.profile", "generated")
-    yield _line("lxc.apparmor.allow_nesting", "1" if plan.nesting or not privileged else "0")
+    # On top of the policy that we run under ourselves, if we are in a container.
+    yield _line("lxc.seccomp.allow_nesting", "1")
+    yield _line("lxc.apparmor.profile", around.apparmor_profile)
     if privileged:
         yield _line("lxc.cap.drop", PRIVILEGED_DROPPED)
         for prefix in ("lxc.cgroup.devices", "lxc.cgroup2.devices"):
@@ -151,7 +155,7 @@ def _mounts(plan: StartPlan, around: Surroundings, *, privileged: bool) -> Itera
         yield _line("lxc.mount.entry", "mqueue dev/mqueue mqueue rw,relatime,create=dir,optional 0 0")
     elif MQUEUE in around.present:  # liblxc logs an error even for an optional source that is missing
         yield _line("lxc.mount.entry", f"{MQUEUE} {MQUEUE[1:]} none rbind,create=dir,optional 0 0")
-    if plan.nesting:
+    if plan.confinement.nesting:
         yield _line("lxc.mount.entry", "proc dev/.lxc/proc proc create=dir,optional 0 0")
         yield _line("lxc.mount.entry", "sys dev/.lxc/sys sysfs create=dir,optional 0 0")
     for path in around.lxcfs:

@@ -1,0 +1,105 @@
+"""What keeps a container in: system calls, settings that are refused, id maps, deletion."""
+
+import concurrent.futures
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.system.harness import Daemon
+from tests.system.test_limits import pid_of
+from tests.system.test_live_keys import inside
+
+FORCED_UMOUNT = "mkdir -p /m && mount -t tmpfs x /m && umount -f /m"
+NO_CHMOD = "chmod errno 13\nfchmodat errno 13\n"
+
+
+def test_the_usual_policy_is_in_force(daemon: Daemon, container: str) -> None:
+    text = Path(f"/proc/{pid_of(daemon, container)}/status").read_text()
+    assert "Seccomp:\t2\n" in text
+    refused = daemon.run("exec", container, "--", "sh", "-c", FORCED_UMOUNT)
+    assert b"umount" in refused.stderr
+
+
+@pytest.mark.parametrize("key", ["deny", "blacklist"])
+def test_calls_can_be_refused(daemon: Daemon, name: str, key: str) -> None:
+    daemon.lxc("init", "bb", name)
+    daemon.lxc("config", "set", name, f"security.syscalls.{key}", "-", stdin=NO_CHMOD)
+    daemon.lxc("start", name)
+    refused = daemon.run("exec", name, "--", "chmod", "700", "/root")
+    assert b"Permission denied" in refused.stderr
+    daemon.lxc("config", "unset", name, f"security.syscalls.{key}")
+    daemon.lxc("restart", "-f", name)
+    daemon.lxc("exec", name, "--", "chmod", "700", "/root")
+
+
+def test_the_usual_refusals_can_be_left_out(daemon: Daemon, name: str) -> None:
+    daemon.lxc("launch", "bb", name, "-c", "security.syscalls.deny_default=false")
+    inside(daemon, name, FORCED_UMOUNT)
+
+
+def test_a_raw_policy_counts_alone(daemon: Daemon, name: str) -> None:
+    daemon.lxc("init", "bb", name)
+    daemon.lxc("config", "set", name, "raw.seccomp", "-", stdin=f"2\ndenylist\n[all]\n{NO_CHMOD}")
+    daemon.lxc("start", name)
+    inside(daemon, name, FORCED_UMOUNT)
+    assert b"Permission denied" in daemon.run("exec", name, "--", "chmod", "700", "/root").stderr
+    both = daemon.error("config", "set", name, "security.syscalls.deny", "mkdir")
+    assert '"raw.seccomp" is the whole policy' in both
+
+
+def test_an_allow_list_kills_for_other_calls(daemon: Daemon, name: str) -> None:
+    """What a container needs would be a long list: this one's init dies of its first other call."""
+    daemon.lxc("init", "bb", name, "-c", "security.syscalls.allow=read")
+    daemon.run("start", name)
+    assert daemon.lxc("list", f"^{name}$", "-c", "s", "--format", "csv") == "STOPPED\n"
+
+
+@pytest.mark.parametrize("line", ["lxc.idmap = u 0 0 1", "lxc.hook.pre-start = /bin/sh", "lxc.cap.drop ="])
+def test_raw_lxc_cannot_undo_the_confinement(daemon: Daemon, name: str, line: str) -> None:
+    daemon.lxc("init", "bb", name)
+    assert "is not allowed" in daemon.error("config", "set", name, "raw.lxc", line)
+    assert "is not allowed" in daemon.error("profile", "set", "default", "raw.lxc", line)
+    assert "is not allowed" in daemon.error("init", "bb", f"{name}-2", "-c", f"raw.lxc={line}")
+
+
+def test_a_protected_container_is_not_deleted(daemon: Daemon, container: str) -> None:
+    daemon.lxc("config", "set", container, "security.protection.delete", "true")
+    daemon.lxc("stop", "-f", container)
+    assert "protected" in daemon.error("delete", container)
+    daemon.lxc("config", "set", container, "security.protection.delete", "false")
+    daemon.lxc("delete", container)
+
+
+def test_isolated_maps_never_overlap(daemon: Daemon) -> None:
+    """Several are created at once, by the API: none of them may get another's ids."""
+    names = [f"iso-{number}" for number in range(6)]
+    body = {"source": {"type": "none"}, "config": {"security.idmap.isolated": "true"}}
+
+    def create(name: str) -> str:
+        return daemon.request("POST", "/1.0/containers", json.dumps({**body, "name": name}))
+
+    with concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
+        replies = list(pool.map(create, names))
+    try:
+        for reply in replies:
+            daemon.request("GET", f"{json.loads(reply)['operation']}/wait")
+        maps = [json.loads(daemon.lxc("config", "get", name, "volatile.idmap.next")) for name in names]
+        users = [each for found in maps for each in found if each["Isuid"]]
+        spans = sorted((each["Hostid"], each["Maprange"]) for each in users)
+        assert len(spans) == len(names)
+        for (first, size), (second, _) in itertools.pairwise(spans):
+            assert first + size <= second
+    finally:
+        daemon.lxc("delete", "-f", *names)
+
+
+def test_privileged_containers_lack_capabilities_and_devices(daemon: Daemon, name: str) -> None:
+    daemon.lxc("launch", "bb", name, "-c", "security.privileged=true")
+    text = Path(f"/proc/{pid_of(daemon, name)}/status").read_text()
+    bounding = int(next(line.split()[1] for line in text.splitlines() if line.startswith("CapBnd:")), 16)
+    for number in (16, 17, 25, 32, 33):  # sys_module, sys_rawio, sys_time, mac_override, mac_admin
+        assert not bounding >> number & 1
+    refused = daemon.run("exec", name, "--", "sh", "-c", "mknod /mem c 1 1 && cat /mem")
+    assert b"Operation not permitted" in refused.stderr
