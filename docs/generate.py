@@ -28,7 +28,7 @@ keys of its profiles in their order, later ones win, and its own on top. An empt
 Booleans may also be written `yes`, `no`, `on`, `off`, `1`, `0`. "Takes effect" says when a change
 reaches a running container.
 
-`raw.lxc` takes what lxc.container.conf(5) offers, as far as it leaves alone what the daemon relies on: it may
+`raw.lxc` takes what lxc.container.conf(5) offers, as far as it leaves alone what the daemon needs: it may
 not set `lxc.apparmor.*`, `lxc.cap.keep`, an empty `lxc.cap.drop`, `lxc.cgroup.devices.*`, `lxc.cgroup.dir`,
 `lxc.console.*`, `lxc.hook.*`, `lxc.idmap`, `lxc.include`, `lxc.log.*`, `lxc.monitor.*`, `lxc.namespace.*`,
 `lxc.rootfs.*`, `lxc.seccomp.*`, `lxc.selinux.*`, `lxc.mount.fstab`, `proc:rw`, `sys:rw` or `cgroup-full` in
