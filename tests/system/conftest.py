@@ -45,6 +45,15 @@ def container(daemon: Daemon, name: str) -> str:
     return name
 
 
+@pytest.fixture
+def shared(daemon: Daemon, name: str) -> Path:
+    """A folder of the host with a file `hello`."""
+    folder = daemon.folder / f"shared-{name}"
+    folder.mkdir()
+    (folder / "hello").write_text("from the host\n")
+    return folder
+
+
 @pytest.fixture(scope="module")
 def whole_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A daemon and an image server for the tests of a file."""

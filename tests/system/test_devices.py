@@ -6,29 +6,11 @@ import signal
 import time
 from pathlib import Path
 
-import pytest
 import yaml
 
 from tests.system.harness import Daemon
+from tests.system.plugging import add, inside, reboot, wait_until
 from wardian.linux import cgroups
-
-
-@pytest.fixture
-def shared(daemon: Daemon, name: str) -> Path:
-    """A folder of the host with a file `hello`."""
-    folder = daemon.folder / f"shared-{name}"
-    folder.mkdir()
-    (folder / "hello").write_text("from the host\n")
-    return folder
-
-
-def inside(daemon: Daemon, container: str, *words: str) -> str:
-    """What a command in the container prints."""
-    return daemon.lxc("exec", container, "--", *words).strip()
-
-
-def add(daemon: Daemon, container: str, device: str, kind: str, *options: str) -> None:
-    daemon.lxc("config", "device", "add", container, device, kind, *options)
 
 
 def test_a_folder_is_plugged_and_unplugged(daemon: Daemon, container: str, shared: Path) -> None:
@@ -49,22 +31,6 @@ def test_devices_survive_restarts_and_reboots(daemon: Daemon, container: str, sh
     add(daemon, container, "later", "disk", f"source={shared}", "path=/later")
     reboot(daemon, container)
     wait_until(daemon, container, "test -e /later/hello && ! test -e /plugged/hello")
-
-
-def reboot(daemon: Daemon, container: str) -> None:
-    """Reboot from inside, and wait until the container runs anew."""
-    before = daemon.lxc("list", f"^{container}$", "-c", "p", "--format", "csv")
-    daemon.run("exec", container, "--", "reboot", "-f")
-    deadline = time.monotonic() + 30
-    while daemon.lxc("list", f"^{container}$", "-c", "p", "--format", "csv") == before:
-        assert time.monotonic() < deadline
-
-
-def wait_until(daemon: Daemon, container: str, condition: str) -> None:
-    """Wait for something that the daemon does after an event inside the container."""
-    deadline = time.monotonic() + 30
-    while daemon.run("exec", container, "--", "sh", "-c", condition).returncode != 0:
-        assert time.monotonic() < deadline, f"{condition}: {daemon.log()[-2000:]}"
 
 
 def test_a_failed_device_takes_the_whole_change_back(daemon: Daemon, container: str, shared: Path) -> None:

@@ -15,10 +15,10 @@ from msgspec.structs import replace
 from wardian.core.host import Host
 from wardian.core.undo import Undo
 from wardian.errors import HostFailed, WardianError
-from wardian.model import device_steps, devices
+from wardian.model import device_steps, devices, throttle
 from wardian.model.container import Container, Devices
 from wardian.model.idmap import IdMap
-from wardian.model.plans import DevicePlan, Plug, Plugs
+from wardian.model.plans import Plug, Plugs
 from wardian.ports import DeviceContext, DeviceDriver, Started, Volume
 
 log = logging.getLogger(__name__)
@@ -116,6 +116,9 @@ async def follow(host: Host, started: Started, container: Container, wanted: Dev
     for name in steps.attach:
         await _attach(host, started, name, planned[name])
         undo.on_failure(_detach, host, started, name, planned[name])
+    after = await host.records.plugs.get(started.name)
+    _throttle(host, started, plugs.now, after.now)
+    undo.on_failure(_throttle, host, started, after.now, plugs.now)
 
 
 async def settle(host: Host, started: Started) -> None:
@@ -141,6 +144,7 @@ async def rebooted(host: Host, started: Started) -> None:
             await _logged(started, name, _driver(host, plug).connected(plug.plan, started))
     for name in steps.attach:
         await _logged(started, name, _attach(host, started, name, plugs.now[name]))
+    _throttle(host, started, plugs.at_start, plugs.now)
 
 
 async def _logged(started: Started, name: str, step: Awaitable[None]) -> None:
@@ -195,6 +199,23 @@ def _driver(host: Host, plug: Plug) -> DeviceDriver:
     return host.devices[plug.options["type"]]
 
 
-def plans(plugs: Mapping[str, Plug]) -> tuple[DevicePlan, ...]:
-    """What the runtime needs of the devices of a container that starts."""
-    return tuple(plug.plan for plug in plugs.values())
+def _throttle(host: Host, started: Started, old: Mapping[str, Plug], new: Mapping[str, Plug]) -> None:
+    """Have the limits of disks follow a change; HostFailed with the former ones in force."""
+    before, after = _throttles(old), _throttles(new)
+    version = host.runtime.cgroups
+    try:
+        host.runtime.limit(started, throttle.change(before, after, version))
+    except HostFailed:
+        host.runtime.limit(started, throttle.change(after, before, version))
+        raise
+
+
+def _throttles(plugs: Mapping[str, Plug]) -> list[throttle.Throttle]:
+    return [found for plug in plugs.values() for found in plug.plan.throttles]
+
+
+def settings(host: Host, plugs: Mapping[str, Plug]) -> list[tuple[str, str]]:
+    """The liblxc lines of a container that starts with these devices."""
+    version = host.runtime.cgroups
+    prefix = "lxc.cgroup2." if version == "v2" else "lxc.cgroup."
+    return [(prefix + name, value) for name, value in throttle.knobs(_throttles(plugs), version)]

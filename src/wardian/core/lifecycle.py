@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from msgspec.structs import replace
@@ -22,7 +23,7 @@ from wardian.errors import HostFailed, InvalidInput, WardianError
 from wardian.model import confinement, expand, kernel_limits, keys, units
 from wardian.model.container import Container
 from wardian.model.idmap import IdMap
-from wardian.model.plans import DevicePlan
+from wardian.model.plans import Plug
 from wardian.model.requests import StateChange
 from wardian.model.units import is_true
 from wardian.ports import Started, StartPlan
@@ -319,7 +320,7 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
     merged = await containers.expanded(host, container)
     storage = host.storage.get(container.pool)
     plugs = device_plugs.plan_all(host, container, merged.devices, wanted)
-    plan = _plan(host, container, merged, wanted, device_plugs.plans(plugs))
+    plan = _plan(host, container, merged, wanted, plugs)
     await host.runtime.load_modules(units.split_list(merged.config.get("linux.kernel_modules", "")))
 
     def begun(now: Container) -> Container:
@@ -355,7 +356,7 @@ async def _kill_and_wait(host: Host, started: Started) -> None:
 
 
 def _plan(
-    host: Host, container: Container, merged: Expanded, wanted: IdMap, plans: tuple[DevicePlan, ...]
+    host: Host, container: Container, merged: Expanded, wanted: IdMap, plugs: Mapping[str, Plug]
 ) -> StartPlan:
     config = merged.config
     storage = host.storage.get(container.pool)
@@ -370,7 +371,7 @@ def _plan(
         kernel_limits=kernel_limits.limits_of(config),
         sysctls=kernel_limits.sysctls_of(config),
         environment={k.removeprefix("environment."): v for k, v in keys.under(config, "environment.")},
-        settings=limits.settings(host, config),
-        devices=plans,
+        settings=[*limits.settings(host, config), *device_plugs.settings(host, plugs)],
+        devices=[plug.plan for plug in plugs.values()],
         raw=config.get("raw.lxc", ""),
     )

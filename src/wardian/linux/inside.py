@@ -5,8 +5,12 @@ namespace. All that it needs is loaded, and all of the host that it needs is ope
 From then on it is root of the container and nothing else; paths are resolved within the container's
 root, whatever links lie there.
 
-Usage: inside.py attach USERNS_FD|- MNTNS_FD TREE_FD folder|file TARGET
+Usage: inside.py attach USERNS_FD|- MNTNS_FD PLACE bind|rbind folder|file TARGET
        inside.py detach USERNS_FD|- MNTNS_FD DEVICE:INODE TARGET
+
+`attach` shows at TARGET what is at PLACE on the host. A mount that comes from a namespace of more power
+is locked: it stays read-only, whatever root of the container tries (mount_namespaces(7)). To have it so, it
+is cloned from a copy of the host's mount namespace that belongs to the container's user namespace.
 
 `detach` removes what is mounted at the target only while it is the given file; what is not there
 (any more) is no error. On failure the last line of stderr says what failed and why.
@@ -25,13 +29,25 @@ FOLDER_MODE = 0o755
 FILE_MODE = 0o644
 
 
-def enter(userns: str, mntns_fd: int) -> int:
-    """Become root of the container; an fd of its root folder."""
-    if os.fstat(mntns_fd).st_ino == os.stat("/proc/self/ns/mnt").st_ino:
-        raise OSError(errno.ESRCH, "the container is gone")
+def give_up_power(userns: str) -> None:
+    """Enter the container's user namespace (-: it has none), where we have power over it alone."""
     if userns != "-":
         os.setgroups([])
         syscalls.setns(int(userns), syscalls.CLONE_NEWUSER)
+
+
+def clone(userns: str, place: str, how: str) -> int:
+    """An fd of a detached, locked clone of the mount at a place of the host."""
+    folder, name = os.path.split(place)
+    os.chdir(folder)
+    if userns != "-":
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+    recursive = syscalls.AT_RECURSIVE if how == "rbind" else 0
+    return syscalls.open_tree(syscalls.AT_FDCWD, name, syscalls.OPEN_TREE_CLONE | recursive)
+
+
+def enter(userns: str, mntns_fd: int) -> int:
+    """Become root of the container; an fd of its root folder."""
     syscalls.setns(mntns_fd, syscalls.CLONE_NEWNS)
     if userns != "-":
         os.setresgid(0, 0, 0)
@@ -94,11 +110,14 @@ def main(arguments: list[str]) -> int:
     proc_fds = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY)
     os.umask(0)
     try:
-        root = enter(userns, int(mntns))
+        if os.fstat(int(mntns)).st_ino == os.stat("/proc/self/ns/mnt").st_ino:
+            raise OSError(errno.ESRCH, "the container is gone")
+        give_up_power(userns)
         if action == "attach":
-            attach(root, int(what), *rest)
+            tree = clone(userns, what, rest[0])
+            attach(enter(userns, int(mntns)), tree, *rest[1:])
         else:
-            detach(root, proc_fds, what, *rest)
+            detach(enter(userns, int(mntns)), proc_fds, what, *rest)
     except OSError as error:
         sys.stderr.write(f"{error.filename or rest[-1]}: {error.strerror}\n")
         return 1

@@ -46,12 +46,13 @@ def mounts_below(path: Path) -> list[MountPoint]:
     return [m for m in mounts if m.path == str(path) or m.path.startswith(f"{path}/")]
 
 
-def kind_of(path: Path) -> str:
-    """The name of the file system that holds the path, as in `ext4`."""
+def holding(path: Path) -> MountPoint | None:
+    """The mount that the path is on."""
     parts = path.resolve().parts
     mounts = parse_mountinfo(Path("/proc/self/mountinfo").read_text())
     above = [m for m in mounts if parts[: len(Path(m.path).parts)] == Path(m.path).parts]
-    return max(above, key=lambda m: len(Path(m.path).parts)).kind if above else "unknown"
+    # The last of those at one place covers the others.
+    return max(reversed(above), key=lambda m: len(Path(m.path).parts), default=None)
 
 
 def is_supported(kind: str) -> bool:

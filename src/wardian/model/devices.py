@@ -97,6 +97,21 @@ TYPES: tuple[DeviceType, ...] = (
             Option("recursive", values.BOOL, "Include what is mounted below the source.", "false"),
             Option("size", values.SIZE, "Most space that a root disk takes. Unset: no limit.", live=True),
             Option("pool", values.POOL, "Storage pool of a root disk."),
+            Option(
+                "shift",
+                values.SHIFT,
+                "Whose the files are. `true`: each id on disk is the same id inside. Pairs: files of the "
+                "host's id are those of the id inside. Unset: files of the host are nobody's inside.",
+                "false",
+            ),
+            Option("limits.read", values.THROTTLE, "How fast the container may read it.", live=True),
+            Option("limits.write", values.THROTTLE, "How fast the container may write it.", live=True),
+            Option(
+                "limits.max",
+                values.THROTTLE,
+                "In place of both `limits.read` and `limits.write`.",
+                live=True,
+            ),
         ),
     ),
 )
@@ -200,6 +215,8 @@ def _check_disk(device: Device) -> None:
         raise InvalidInput("Only the root disk may have a size quota.")
     if not at_root and device.get("pool"):
         raise InvalidInput('only the root disk is in a storage pool; use "source" for a path of the host')
+    if at_root and device.get("shift"):
+        raise InvalidInput('the files of the root disk are the container\'s anyway; remove "shift"')
     if at_root and units.is_true(device.get("recursive", "")):
         raise InvalidInput("The recursive option is only supported for additional bind-mounted paths.")
 

@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from wardian.model.idmap import IdMap
+from wardian.model.throttle import Throttle
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class DevicePlan:
     device: str = ""
     nics: tuple[Nic, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    throttles: tuple[Throttle, ...] = ()
 
 
 class Plug(Struct, frozen=True, kw_only=True):

@@ -18,6 +18,8 @@ from wardian.model import (
     names,
     raw_lxc,
     seccomp,
+    shift,
+    throttle,
     units,
 )
 
@@ -156,6 +158,10 @@ KERNEL_LIMIT = Type("limit", "`N`, `SOFT:HARD`, `unlimited`", kernel_limits.pars
 HWADDR = Type("MAC address", "as in `00:16:3e:12:34:56`", parse_hwaddr)
 INTERFACE = Type("interface name", "up to 15 characters", names.check_interface)
 MTU = Type("integer", "68 to 65535", _between(68, 65535))
+SHIFT = Type(
+    "ids", "`true`, `false`, or pairs HOST:INSIDE as in `1001:0`, `uid:1001:0,gid:100:0`", shift.parse
+)
+THROTTLE = Type("rate", "bytes a second as in `10MB`, or operations as in `500iops`", throttle.parse)
 POOL = Type("name", "a storage pool", names.check_pool)
 MOUNT_POINT = Type("path", "a path in the container", parse_mount_point)
 HOST_PATH = Type("path", "an absolute path of the host", parse_host_path)

@@ -78,7 +78,7 @@ def test_a_wrong_type_is_refused(device: dict[str, str], message: str) -> None:
             {**ROOT, "recursive": "true"},
             "The recursive option is only supported for additional bind-mounted paths.",
         ),
-        ({**DATA, "shift": "true"}, "Invalid device configuration key for disk: shift"),
+        ({**DATA, "hwaddr": "x"}, "Invalid device configuration key for disk: hwaddr"),
         ({**DATA, "readonly": "maybe"}, "readonly: Invalid value for a boolean: maybe"),
         ({**DATA, "source": "srv"}, "source: Invalid value: srv (not an absolute path)"),
         ({**DATA, "path": "/../etc"}, "path: Invalid value: /../etc (not a plain path in the container)"),

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from wardian.drivers.devices.mounts import MountedDevice
 from wardian.errors import InvalidInput
+from wardian.linux import blockdevs
+from wardian.model import shift, throttle
+from wardian.model.idmap import IdMap
 from wardian.model.plans import DevicePlan, Mount
 from wardian.model.units import is_true
 from wardian.ports import DeviceContext
@@ -20,7 +23,7 @@ class DiskDevice(MountedDevice):
         """See ports.DeviceDriver."""
         target = options["path"].strip("/")
         if not target:
-            return DevicePlan(name)
+            return DevicePlan(name, throttles=_throttles(name, options, around.rootfs))
         source = Path(options["source"])
         if not source.exists():
             if is_true(options.get("optional", "")):
@@ -38,5 +41,24 @@ class DiskDevice(MountedDevice):
             read_only=is_true(options.get("readonly", "")),
             recursive=is_true(options.get("recursive", "")) and not is_block,
             is_filesystem=is_block,
+            owners=_owners(name, options, around),
         )
-        return DevicePlan(name, mounts=(mount,))
+        return DevicePlan(name, mounts=(mount,), throttles=_throttles(name, options, source))
+
+
+def _owners(name: str, options: Mapping[str, str], around: DeviceContext) -> IdMap | None:
+    try:
+        return shift.owners(options.get("shift", ""), around.idmap)
+    except InvalidInput as error:
+        raise InvalidInput(f'device "{name}": {error}') from None
+
+
+def _throttles(name: str, options: Mapping[str, str], path: Path) -> tuple[throttle.Throttle, ...]:
+    if not throttle.is_wanted(options):
+        return ()
+    found = blockdevs.behind(path)
+    if not found:
+        raise InvalidInput(
+            f'device "{name}": there is no block device behind "{path}" that limits.* could apply to'
+        )
+    return tuple(throttle.of_disk(options, device) for device in found)

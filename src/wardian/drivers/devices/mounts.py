@@ -136,7 +136,8 @@ def _map_owners(device: str, mount: Mount, tree: int, namespace: int) -> None:
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.EPERM):
             raise
-        kind = mounts.kind_of(Path(mount.source))
+        holding = mounts.holding(Path(mount.place if mount.is_filesystem else mount.source))
+        kind = holding.kind if holding else "unknown"
         raise InvalidInput(
             f'device "{device}": the file system of "{mount.source}" ({kind}) cannot shift owners; '
             'remove "shift", and map an id of the host with raw.idmap (as in "both 1000 1000")'
@@ -171,16 +172,8 @@ def _remove(mount: Mount) -> None:
 
 
 async def _move_inside(device: str, mount: Mount, started: Started) -> None:
-    flags = syscalls.OPEN_TREE_CLONE | (syscalls.AT_RECURSIVE if mount.recursive else 0)
-    try:
-        tree = syscalls.open_tree(syscalls.AT_FDCWD, mount.place, flags)
-    except OSError as error:
-        raise HostFailed(f'cannot clone the mount of device "{device}": {error.strerror}') from error
-    try:
-        kind = "folder" if mount.is_folder else "file"
-        await _run_inside(device, started, "attach", tree, [str(tree), kind, mount.target])
-    finally:
-        os.close(tree)
+    how, kind = "rbind" if mount.recursive else "bind", "folder" if mount.is_folder else "file"
+    await _run_inside(device, started, "attach", [mount.place, how, kind, mount.target])
 
 
 async def _take_out(device: str, mount: Mount, started: Started) -> None:
@@ -189,30 +182,29 @@ async def _take_out(device: str, mount: Mount, started: Started) -> None:
     except OSError:
         return
     words = [f"{shown.st_dev}:{shown.st_ino}", mount.target]
-    await _run_inside(device, started, "detach", None, words)
+    await _run_inside(device, started, "detach", words)
 
 
-async def _run_inside(
-    device: str, started: Started, action: str, tree: int | None, words: list[str]
-) -> None:
+async def _run_inside(device: str, started: Started, action: str, words: list[str]) -> None:
+    """Run linux/inside.py; the last word is the target."""
     with ExitStack() as fds:
-        passed = [] if tree is None else [tree]
-        names = []
         try:
-            for kind in ("user", "mnt"):
-                fd = os.open(f"/proc/{started.init_pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
-                fds.callback(os.close, fd)
-                passed.append(fd)
-                own = kind == "user" and os.fstat(fd).st_ino == os.stat("/proc/self/ns/user").st_ino
-                names.append("-" if own else str(fd))
+            user, mnt = (_namespace(started, kind, fds) for kind in ("user", "mnt"))
         except FileNotFoundError:
             if action == "detach":
                 return
             raise HostFailed(f'container "{started.name}" is not running any more') from None
-        argv = [sys.executable, "-I", "-S", inside.__file__, action, *names, *words]
-        completed = await process.run(argv, pass_fds=passed)
+        is_own = os.fstat(user).st_ino == os.stat("/proc/self/ns/user").st_ino
+        argv = [sys.executable, "-I", "-S", inside.__file__, action, "-" if is_own else str(user), str(mnt)]
+        completed = await process.run([*argv, *words], pass_fds=(user, mnt))
     if completed.status:
         reason = completed.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
         raise HostFailed(
             f'cannot {action} device "{device}" at "/{words[-1]}" of container "{started.name}": {reason[0]}'
         )
+
+
+def _namespace(started: Started, kind: str, fds: ExitStack) -> int:
+    fd = os.open(f"/proc/{started.init_pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+    fds.callback(os.close, fd)
+    return fd
