@@ -1,7 +1,7 @@
 # Everything a change must pass: `make check`, then `./run-tests`.
 PYTHON ?= .venv/bin
 
-.PHONY: check format lint types imports test
+.PHONY: check format lint types imports test vm-tests
 
 check: format lint types imports ## all of the below, in this order
 
@@ -10,7 +10,7 @@ format:
 
 lint:
 	$(PYTHON)/ruff check .
-	@if command -v shellcheck >/dev/null; then shellcheck quickstart run-tests .ci/run; fi
+	@if command -v shellcheck >/dev/null; then shellcheck quickstart run-tests .ci/run tests/vm/*; fi
 
 types:
 	$(PYTHON)/mypy
@@ -24,3 +24,6 @@ fix: ## format and mend what can be mended
 
 test: ## unit tests only: no root, no network
 	$(PYTHON)/pytest tests/unit tests/contracts
+
+vm-tests: ## in a virtual machine with cgroup v2, AppArmor, LVM and ZFS; docs/testing.md
+	tests/vm/run

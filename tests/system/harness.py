@@ -15,7 +15,10 @@ from tests.system import busybox
 ROOT = Path(__file__).parents[2]
 PYTHON = sys.executable
 CLIENT = f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); from wardian.cli.main import run; run()"
-READY_S = 30
+PATIENCE = int(os.environ.get("WARDIAN_TEST_PATIENCE", "1"))
+"""By how much to wait longer for everything, on a machine that is slower (tests/vm)."""
+READY_S = 30 * PATIENCE
+RUN_S = 180 * PATIENCE
 
 
 class Daemon:
@@ -94,7 +97,13 @@ profiles:
 
     def _run(self, argv: list[str], stdin: bytes, *, check: bool) -> subprocess.CompletedProcess[bytes]:
         completed = subprocess.run(
-            argv, env=self.environment, input=stdin, capture_output=True, cwd=ROOT, timeout=180, check=False
+            argv,
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            cwd=ROOT,
+            timeout=RUN_S,
+            check=False,
         )
         if check:
             assert completed.returncode == 0, completed.stderr.decode()
@@ -110,7 +119,7 @@ profiles:
 
     def wait_address(self, name: str, *, within_s: float = 30) -> str:
         """The IPv4 address of a container, once it has one."""
-        deadline = time.monotonic() + within_s
+        deadline = time.monotonic() + within_s * PATIENCE
         while time.monotonic() < deadline:
             cell = self.lxc("list", f"^{name}$", "-c", "4", "--format", "csv").strip()
             if cell:
@@ -149,7 +158,10 @@ profiles:
         """The raw answer of the API to a request."""
         argv = ["curl", "-s", "-X", verb, "--unix-socket", str(self.folder / "lxd/unix.socket")]
         completed = subprocess.run(
-            [*argv, "--data-binary", body, f"http://lxd{path}"], capture_output=True, check=True, timeout=60
+            [*argv, "--data-binary", body, f"http://lxd{path}"],
+            capture_output=True,
+            check=True,
+            timeout=RUN_S,
         )
         return completed.stdout.decode()
 

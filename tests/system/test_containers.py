@@ -6,7 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.system.harness import Daemon
+from tests.system.harness import PATIENCE, Daemon
 
 
 def test_launch_runs_an_unprivileged_system(daemon: Daemon, container: str) -> None:
@@ -54,7 +54,7 @@ def test_restart_keeps_the_mac_address_and_the_files(daemon: Daemon, container: 
 
 
 def test_a_clean_stop_asks_init(daemon: Daemon, container: str) -> None:
-    daemon.lxc("stop", container, "--timeout", "30")
+    daemon.lxc("stop", container, "--timeout", str(30 * PATIENCE))
     assert daemon.names("s").count("STOPPED") >= 1
     assert "already stopped" in daemon.error("stop", container)
 
@@ -63,7 +63,7 @@ def test_a_stop_right_after_the_start_is_heard(daemon: Daemon, name: str) -> Non
     daemon.lxc("init", "bb", name)
     for _ in range(5):
         daemon.lxc("start", name)
-        daemon.lxc("stop", name, "--timeout", "30")
+        daemon.lxc("stop", name, "--timeout", str(30 * PATIENCE))
 
 
 def test_a_stop_waits_for_an_init_that_does_not_listen_yet(daemon: Daemon, container: str) -> None:
@@ -73,7 +73,7 @@ def test_a_stop_waits_for_an_init_that_does_not_listen_yet(daemon: Daemon, conta
     daemon.lxc("config", "set", container, "raw.lxc", "lxc.init.cmd = /sbin/slow")
     daemon.lxc("start", container)
     assert "/sbin/slow" in daemon.lxc("exec", container, "--", "cat", "/proc/1/cmdline")
-    daemon.lxc("stop", container, "--timeout", "30")
+    daemon.lxc("stop", container, "--timeout", str(30 * PATIENCE))
 
 
 def test_the_error_of_a_start_names_the_cause(daemon: Daemon, name: str) -> None:
@@ -85,7 +85,7 @@ def test_a_reboot_inside_is_followed(daemon: Daemon, container: str) -> None:
     daemon.wait_address(container)
     before = daemon.lxc("list", f"^{container}$", "-c", "p", "--format", "csv")
     daemon.run("exec", container, "--", "reboot", "-f")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 30 * PATIENCE
     while daemon.lxc("list", f"^{container}$", "-c", "p", "--format", "csv") == before:
         assert time.monotonic() < deadline
     daemon.wait_address(container)
@@ -94,7 +94,7 @@ def test_a_reboot_inside_is_followed(daemon: Daemon, container: str) -> None:
 
 def test_a_halt_inside_stops_the_container(daemon: Daemon, container: str) -> None:
     daemon.run("exec", container, "--", "poweroff", "-f")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 30 * PATIENCE
     while daemon.lxc("list", f"^{container}$", "-c", "s", "--format", "csv") != "STOPPED\n":
         assert time.monotonic() < deadline
     assert "STOPPED" in daemon.lxc("config", "get", container, "volatile.last_state.power")
