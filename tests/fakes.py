@@ -49,6 +49,7 @@ from wardian.ports import (
     Traits,
     Usage,
     Volume,
+    VolumeKind,
     Write,
 )
 from wardian.store.records import Records
@@ -147,7 +148,7 @@ class FakeStorage:
         pass
 
     async def volumes(self) -> list[Volume]:
-        kinds: tuple[Literal["container", "image", "snapshot"], ...] = ("container", "image", "snapshot")
+        kinds: tuple[VolumeKind, ...] = ("container", "image", "snapshot", "custom", "custom-snapshot")
         found = [(kind, path) for kind in kinds for path in self._root.glob(f"{kind}/*")]
         return sorted(Volume(kind, path.name.replace("@", "/")) for kind, path in found)
 

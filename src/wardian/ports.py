@@ -67,15 +67,24 @@ class Store(Protocol):
 
 # --- storage -----------------------------------------------------------------------------------
 
-VolumeKind = Literal["container", "image", "snapshot"]
+VolumeKind = Literal["container", "image", "snapshot", "custom", "custom-snapshot"]
 
 
 @dataclass(frozen=True, order=True)
 class Volume:
-    """A tree of files in a pool. name: container name, image fingerprint, or `container/snapshot`."""
+    """A tree of files in a pool.
+
+    name: of the container, the image's fingerprint, `container/snapshot`; of a custom volume, which
+    belongs to nobody and is nothing but files, `volume/snapshot`.
+    """
 
     kind: VolumeKind
     name: str
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether it is what another volume was."""
+        return self.kind in ("snapshot", "custom-snapshot")
 
 
 @dataclass(frozen=True)
@@ -465,6 +474,8 @@ class DeviceContext:
     """Empty: privileged."""
     volatile: Mapping[str, str]
     """What `volatile.DEVICE.*` holds, by the last word of the key."""
+    volume: Path | None = None
+    """The files of the custom volume that a disk names, with unshifted owners."""
 
     @property
     def is_privileged(self) -> bool:

@@ -26,6 +26,7 @@ from wardian.api import (
     replies,
     server,
     snapshots,
+    volumes,
 )
 from wardian.api.conversations import Crowd
 from wardian.api.routes import Request, Route
@@ -46,6 +47,7 @@ MODULES = (
     profiles,
     networks,
     pools,
+    volumes,
     certificates,
 )
 VERBS = ("GET", "PUT", "POST", "DELETE", "PATCH", "HEAD")

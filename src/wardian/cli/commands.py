@@ -621,9 +621,9 @@ Examples:
     Command(
         "storage",
         "storage:run",
-        """Usage: lxc storage list|show|info|create|get|set|unset|edit|delete ...
+        """Usage: lxc storage list|show|info|create|get|set|unset|edit|delete|volume ...
 
-Manage storage pools.
+Manage storage pools and volumes.
 
 lxc storage list [<remote>:]
 lxc storage show [<remote>:]<pool> [--resources]
@@ -636,14 +636,29 @@ lxc storage set [<remote>:]<pool> <key> <value>
 lxc storage edit [<remote>:]<pool>
 lxc storage delete [<remote>:]<pool>
 
+lxc storage volume list [<remote>:]<pool>
+lxc storage volume show|info|create|edit|delete [<remote>:]<pool> <volume>
+lxc storage volume copy|rename [<remote>:]<pool> <volume> <new name>
+lxc storage volume get|unset [<remote>:]<pool> <volume> <key>
+lxc storage volume set [<remote>:]<pool> <volume> <key> <value>
+    Volumes that belong to no container.
+lxc storage volume attach [<remote>:]<pool> <volume> <container> [<device>] <path>
+lxc storage volume detach [<remote>:]<pool> <volume> <container> [<device>]
+    Show one in a container, as many as wanted at once, and take it away again.
+lxc storage volume snapshot [<remote>:]<pool> <volume> [<snapshot>]
+lxc storage volume restore [<remote>:]<pool> <volume> <snapshot>
+lxc storage volume delete [<remote>:]<pool> <volume>/<snapshot>
+
 Examples:
     lxc storage create fast btrfs source=/dev/nvme1n1
     lxc storage create big overlay source=/srv/containers
     lxc launch debian:bookworm c1 -s fast
     lxc storage set default size 40GB
+    lxc storage volume create default data
+    lxc storage volume attach default data c1 /srv/data
 """,
         (FORMAT, Flag("resources", "bool", "Show the space used and in all")),
-        subcommands="list show info create get set unset edit delete",
+        subcommands="list show info create get set unset edit delete volume",
         completes="pool",
     ),
     Command(

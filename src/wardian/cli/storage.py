@@ -19,6 +19,10 @@ WRITABLE = ("config", "description")
 
 def run(session: Session, values: Values, words: list[str]) -> int:
     """Dispatch on the subcommand."""
+    if words[:1] == ["volume"]:
+        from wardian.cli import storage_volume
+
+        return storage_volume.run(session, values, words[1:])
     if not words or words[0] not in SUBCOMMANDS:
         raise UsageError
     SUBCOMMANDS[words[0]](session, values, words[1:])

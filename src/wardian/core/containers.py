@@ -17,7 +17,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wardian.core import device_plugs, image_sources, images, live, pools
+from wardian.core import device_plugs, image_sources, images, live, pools, volumes
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
@@ -136,6 +136,7 @@ async def check(
     pool = root.get("pool") or container.pool
     if await host.records.pools.find(pool) is None:
         raise InvalidInput(f'storage pool "{pool}" of the root disk does not exist')
+    await volumes.check_disks(host, result.devices)
     if before is not None and pool != before.pool:
         raise InvalidInput(f'the root disk of "{container.name}" cannot move to another pool')
     if root.get("size") and not host.storage.get(pool).traits.quotas:

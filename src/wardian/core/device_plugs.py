@@ -12,6 +12,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from wardian.core import volumes
 from wardian.core.host import Host
 from wardian.core.undo import Undo
 from wardian.errors import HostFailed, WardianError
@@ -30,6 +31,7 @@ def plan(host: Host, container: Container, wanted: Devices, idmap: IdMap, name: 
     container: with its volatile keys filled in; wanted: its expanded devices; idmap: of its start.
     """
     options = wanted[name]
+    custom = volumes.named_by(options)
     prefix = f"volatile.{name}."
     volume = host.storage.get(container.pool).path(Volume("container", container.name))
     around = DeviceContext(
@@ -38,6 +40,7 @@ def plan(host: Host, container: Container, wanted: Devices, idmap: IdMap, name: 
         rootfs=volume / "rootfs",
         idmap=idmap,
         volatile={k.removeprefix(prefix): v for k, v in container.config.items() if k.startswith(prefix)},
+        volume=host.storage.get(custom.pool).path(custom.volume) if custom else None,
     )
     return Plug(options=options, plan=host.devices[options["type"]].plan(name, options, around))
 

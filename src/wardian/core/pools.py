@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from wardian.core import volumes
 from wardian.core.host import Host
 from wardian.core.undo import Undo
 from wardian.errors import AlreadyExists, InvalidInput, NotFound, WardianError
@@ -116,6 +117,7 @@ async def used_by(host: Host, name: str) -> list[str]:
         for volume in await host.storage.get(name).volumes():
             if volume.kind == "image":
                 found.append(f"/1.0/images/{volume.name}")
+    found += [volumes.url(volume) for volume in await volumes.every(host, name)]
     for profile in await host.records.profiles.all():
         if any(device.get("pool") == name for device in profile.devices.values()):
             found.append(f"/1.0/profiles/{profile.name}")

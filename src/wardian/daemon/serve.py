@@ -26,6 +26,7 @@ from wardian.core import (
     recovery,
     server,
     snapshot_schedule,
+    volumes,
 )
 from wardian.core.events import EventLogHandler
 from wardian.core.host import Host
@@ -148,6 +149,7 @@ async def _start_up(host: Host) -> None:
         pools.open_all,
         lifecycle.settle,
         recovery.sweep,
+        volumes.sweep,
         images.sweep,
         networks.open_all,
         lifecycle.settle_devices,

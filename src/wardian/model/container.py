@@ -85,6 +85,28 @@ class Pool(Struct, frozen=True, kw_only=True):
     config: Config = {}
 
 
+class CustomVolume(Struct, frozen=True, kw_only=True):
+    """A volume that belongs to nobody, or a snapshot of one. name: POOL/VOLUME or POOL/VOLUME/SNAPSHOT."""
+
+    name: str
+    created_at: datetime
+    description: str = ""
+    config: Config = {}
+    pending: Pending = ""
+    origin: str = ""
+    """While "rename" is pending: the old name, which still counts if the daemon dies."""
+
+    @property
+    def pool(self) -> str:
+        """The name of the pool."""
+        return self.name.partition("/")[0]
+
+    @property
+    def own_name(self) -> str:
+        """The name within the pool: VOLUME or VOLUME/SNAPSHOT."""
+        return self.name.partition("/")[2]
+
+
 class Network(Struct, frozen=True, kw_only=True):
     """A managed bridge; its keys are in `model.network`."""
 

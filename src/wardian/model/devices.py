@@ -88,7 +88,9 @@ TYPES: tuple[DeviceType, ...] = (
                 "path", values.MOUNT_POINT, "Where it appears in the container; required. `/`: root disk."
             ),
             Option(
-                "source", values.HOST_PATH, "What of the host appears; required, but not for a root disk."
+                "source",
+                values.DISK_SOURCE,
+                "What of the host appears, or which volume of `pool`; required, but not for a root disk.",
             ),
             Option(
                 "optional", values.BOOL, "Start the container without it if the source is missing.", "false"
@@ -96,12 +98,16 @@ TYPES: tuple[DeviceType, ...] = (
             Option("readonly", values.BOOL, "Refuse writes.", "false"),
             Option("recursive", values.BOOL, "Include what is mounted below the source.", "false"),
             Option("size", values.SIZE, "Most space that a root disk takes. Unset: no limit.", live=True),
-            Option("pool", values.POOL, "Storage pool of a root disk."),
+            Option(
+                "pool",
+                values.POOL,
+                "Storage pool of a root disk, or of the custom volume that is the source.",
+            ),
             Option(
                 "shift",
                 values.SHIFT,
-                "Whose the files are. `true`: each id on disk is the same id inside. Pairs: files of the "
-                "host's id are those of the id inside. Unset: files of the host are nobody's inside.",
+                "Whose the files are. `true`: each id on disk is the same id inside; so it is with volumes. "
+                "Pairs: files of the host's id are those of the id inside. Unset: they are nobody's inside.",
                 "false",
             ),
             Option("limits.read", values.THROTTLE, "How fast the container may read it.", live=True),
@@ -213,8 +219,10 @@ def _check_disk(device: Device) -> None:
         raise InvalidInput('Disk entry is missing the required "source" property.')
     if not at_root and device.get("size"):
         raise InvalidInput("Only the root disk may have a size quota.")
-    if not at_root and device.get("pool"):
-        raise InvalidInput('only the root disk is in a storage pool; use "source" for a path of the host')
+    if not at_root and device.get("pool") and "/" in device["source"]:
+        raise InvalidInput('with "pool", "source" is the name of a volume, not a path of the host')
+    if not at_root and not device.get("pool") and not device["source"].startswith("/"):
+        raise InvalidInput('"source" is not an absolute path; for a volume, set "pool", too')
     if at_root and device.get("shift"):
         raise InvalidInput('the files of the root disk are the container\'s anyway; remove "shift"')
     if at_root and units.is_true(device.get("recursive", "")):

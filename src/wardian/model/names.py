@@ -55,6 +55,11 @@ def check_device(name: str) -> None:
     _check_pattern("device", name, _DEVICE, "1 to 64 letters, digits and . _ : -")
 
 
+def check_volume(name: str) -> None:
+    """A custom volume's name: a folder."""
+    _check_pattern("storage volume", name, _POOL, "1 to 63 letters, digits and . _ -")
+
+
 def check_pool(name: str) -> None:
     """A storage pool's name: a folder and a file system label."""
     _check_pattern("storage pool", name, _POOL, "1 to 63 letters, digits and . _ -")

@@ -133,6 +133,14 @@ def _parse_modules(text: str) -> list[str]:
     return modules
 
 
+def parse_disk_source(text: str) -> str:
+    """A path of the host, or the name of a volume."""
+    if text.startswith("/"):
+        return parse_host_path(text)
+    names.check_volume(text)
+    return text
+
+
 BOOL = Type("boolean", "`true` or `false`", units.parse_bool)
 INTEGER = Type("integer", "a whole number", units.parse_int)
 COUNT = Type("integer", "a whole number, 0 or more", _between(0, 2**31 - 1))
@@ -165,3 +173,4 @@ THROTTLE = Type("rate", "bytes a second as in `10MB`, or operations as in `500io
 POOL = Type("name", "a storage pool", names.check_pool)
 MOUNT_POINT = Type("path", "a path in the container", parse_mount_point)
 HOST_PATH = Type("path", "an absolute path of the host", parse_host_path)
+DISK_SOURCE = Type("path or name", "an absolute path of the host, or a volume of `pool`", parse_disk_source)

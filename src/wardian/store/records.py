@@ -10,7 +10,17 @@ from typing import Generic, Self, TypeVar
 import msgspec
 
 from wardian.errors import AlreadyExists, HostFailed, NotFound, StaleRevision
-from wardian.model.container import Alias, Config, Container, Image, Network, Pool, Profile, Snapshot
+from wardian.model.container import (
+    Alias,
+    Config,
+    Container,
+    CustomVolume,
+    Image,
+    Network,
+    Pool,
+    Profile,
+    Snapshot,
+)
 from wardian.model.plans import Plugs
 from wardian.model.trust import Certificate, Invitation
 from wardian.ports import Document, Store, Write
@@ -194,6 +204,8 @@ class Records:
         self.plugs = Table(store, "devices of container", "plugs", Plugs)
         self.profiles = Table(store, "profile", "profiles", Profile)
         self.pools = Table(store, "storage pool", "pools", Pool)
+        self.volumes = Table(store, "storage volume", "volumes", CustomVolume)
+        self.volume_snapshots = Table(store, "volume snapshot", "volume-snapshots", CustomVolume)
         self.networks = Table(store, "network", "networks", Network)
         self.images = Table(store, "image", "images", Image, key="fingerprint")
         self.aliases = Table(store, "image alias", "aliases", Alias)

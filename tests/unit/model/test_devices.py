@@ -72,7 +72,7 @@ def test_a_wrong_type_is_refused(device: dict[str, str], message: str) -> None:
         ({**DATA, "size": "1GB"}, "Only the root disk may have a size quota."),
         (
             {**DATA, "pool": "p"},
-            'only the root disk is in a storage pool; use "source" for a path of the host',
+            'with "pool", "source" is the name of a volume, not a path of the host',
         ),
         (
             {**ROOT, "recursive": "true"},
@@ -80,7 +80,7 @@ def test_a_wrong_type_is_refused(device: dict[str, str], message: str) -> None:
         ),
         ({**DATA, "hwaddr": "x"}, "Invalid device configuration key for disk: hwaddr"),
         ({**DATA, "readonly": "maybe"}, "readonly: Invalid value for a boolean: maybe"),
-        ({**DATA, "source": "srv"}, "source: Invalid value: srv (not an absolute path)"),
+        ({**DATA, "source": "srv"}, '"source" is not an absolute path; for a volume, set "pool", too'),
         ({**DATA, "path": "/../etc"}, "path: Invalid value: /../etc (not a plain path in the container)"),
         (
             {**DATA, "source": "/srv\nx"},

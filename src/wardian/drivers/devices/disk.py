@@ -1,4 +1,4 @@
-"""Device type `disk`: a file, a folder or the file system of a block device of the host in a container.
+"""Device type `disk`: a file, a folder or a block device's file system of the host, or a custom volume.
 
 The root disk (path `/`) is the container's own volume and needs no mount.
 """
@@ -24,7 +24,7 @@ class DiskDevice(MountedDevice):
         target = options["path"].strip("/")
         if not target:
             return DevicePlan(name, throttles=_throttles(name, options, around.rootfs))
-        source = Path(options["source"])
+        source = around.volume or Path(options["source"])
         if not source.exists():
             if is_true(options.get("optional", "")):
                 return DevicePlan(name)
@@ -48,7 +48,8 @@ class DiskDevice(MountedDevice):
 
 def _owners(name: str, options: Mapping[str, str], around: DeviceContext) -> IdMap | None:
     try:
-        return shift.owners(options.get("shift", ""), around.idmap)
+        wanted = "true" if around.volume else options.get("shift", "")
+        return shift.owners(wanted, around.idmap)
     except InvalidInput as error:
         raise InvalidInput(f'device "{name}": {error}') from None
 

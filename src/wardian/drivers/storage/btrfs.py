@@ -214,10 +214,10 @@ class BtrfsStorage:
         """Rename; the kernel moves no read-only subvolume to another folder."""
         origin, place = self._folders.existing(volume), self._folders.free(new)
         with _folder(origin) as fd:
-            if volume.kind == "snapshot":
+            if volume.is_snapshot:
                 btrfs.set_read_only(fd, False)
             folders.settle(origin, place)
-            if new.kind == "snapshot":
+            if new.is_snapshot:
                 btrfs.set_read_only(fd, True)
 
     async def delete(self, volume: Volume) -> None:

@@ -1,6 +1,7 @@
 """Where volumes are in a pool, and the names of things in the making or on their way out.
 
     POOL/containers/NAME   POOL/images/FINGERPRINT   POOL/snapshots/CONTAINER/SNAPSHOT
+    POOL/custom/VOLUME     POOL/custom-snapshots/VOLUME/SNAPSHOT
 
 A volume is made under a temporary name beside its place and renamed into it as the last step; it is
 renamed out of its place as the first step of its removal. So a name without the mark is whole.
@@ -18,8 +19,11 @@ KINDS: dict[VolumeKind, tuple[str, int]] = {
     "container": ("containers", 0o700),
     "image": ("images", 0o700),
     "snapshot": ("snapshots", 0o700),
+    "custom": ("custom", 0o700),
+    "custom-snapshot": ("custom-snapshots", 0o700),
 }
 """Modes: files may be setuid root, and no user of the host may come near them."""
+NESTED = ("snapshot", "custom-snapshot")
 MARK = ".tmp-"
 NO_SPACE = (28, 122)
 """ENOSPC, EDQUOT."""
@@ -42,7 +46,7 @@ class Folders:
     def path(self, volume: Volume) -> Path:
         """The place of a volume."""
         parts = volume.name.split("/")
-        wanted = 2 if volume.kind == "snapshot" else 1
+        wanted = 2 if volume.is_snapshot else 1
         if len(parts) != wanted or any(p in ("", ".", "..") or p.startswith(MARK) for p in parts):
             raise NotFound(f'"{volume.name}" is not the name of a volume')
         return self.root.joinpath(KINDS[volume.kind][0], *parts)
@@ -66,7 +70,7 @@ class Folders:
         """All whole volumes, sorted."""
         found = []
         for kind, (folder, _) in KINDS.items():
-            pattern = "*/*" if kind == "snapshot" else "*"
+            pattern = "*/*" if kind in NESTED else "*"
             for path in (self.root / folder).glob(pattern):
                 if not any(part.startswith(MARK) for part in path.parts[-2:]):
                     found.append(Volume(kind, str(path.relative_to(self.root / folder))))
@@ -76,7 +80,7 @@ class Folders:
         """What interrupted calls left behind; of what is inside volumes, nothing."""
         found: list[Path] = []
         for kind, (folder, _) in KINDS.items():
-            depths = ("", "*/") if kind == "snapshot" else ("",)
+            depths = ("", "*/") if kind in NESTED else ("",)
             for depth in depths:
                 found += (self.root / folder).glob(f"{depth}{MARK}*")
         return found

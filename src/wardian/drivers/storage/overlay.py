@@ -250,6 +250,9 @@ class OverlayStorage:
         origin = self._existing(source)
         made = await self._do(f'copy volume "{source.name}"', lambda: _new_place(self._folders.path(target)))
         try:
+            if source.kind in ("custom", "custom-snapshot"):  # plain: what is in them is rarely an image
+                await tree.copy(origin / VOLUME, made / VOLUME, self.name)
+                return made
             others = [name for name in os.listdir(origin / VOLUME) if name != "rootfs"]
             await tree.copy_entries(origin / VOLUME, others, made / VOLUME, self.name)
             live = await self._do(

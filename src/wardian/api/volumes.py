@@ -1,0 +1,109 @@
+"""Routes of custom volumes, below their storage pool."""
+
+from aiohttp import web
+
+from wardian.api import replies
+from wardian.api.routes import Request, Route
+from wardian.core import volumes
+from wardian.core.host import Host
+from wardian.core.volumes import VolumeWrite
+from wardian.model.container import CustomVolume
+
+POOL = "/1.0/storage-pools/{pool}/volumes"
+ONE = f"{POOL}/custom/{{name}}"
+
+
+async def list_volumes(host: Host, request: Request) -> web.Response:
+    """URLs, or objects with recursion=1."""
+    return await _listed(host, request, await volumes.every(host, request.path["pool"]))
+
+
+async def _listed(host: Host, request: Request, found: list[CustomVolume]) -> web.Response:
+    if request.recursion:
+        return replies.sync([await volumes.render(host, volume) for volume in found])
+    return replies.sync([volumes.url(volume) for volume in found])
+
+
+async def create(host: Host, request: Request) -> web.Response:
+    """Make a volume, empty or as a copy."""
+    made = await volumes.create(host, request.path["pool"], await request.decode(VolumeWrite))
+    return replies.created(volumes.url(made))
+
+
+async def _found(host: Host, request: Request) -> CustomVolume:
+    name, snapshot = request.path["name"], request.path.get("snapshot")
+    return await volumes.get(host, request.path["pool"], f"{name}/{snapshot}" if snapshot else name)
+
+
+async def get(host: Host, request: Request) -> web.Response:
+    """One volume or snapshot."""
+    found = await _found(host, request)
+    return replies.sync(await volumes.render(host, found), etag=replies.etag_of(volumes.writable(found)))
+
+
+async def state(host: Host, request: Request) -> web.Response:
+    """What it takes, where the pool can tell."""
+    used = await volumes.usage(host, await _found(host, request))
+    return replies.sync({"usage": None if used is None else {"used": used}})
+
+
+async def _change(host: Host, request: Request, *, merge: bool) -> web.Response:
+    found = await _found(host, request)
+    request.require_match(volumes.writable(found))
+    wanted = await request.decode(VolumeWrite)
+    await volumes.update(host, found.pool, found.own_name, wanted, merge=merge)
+    return replies.empty()
+
+
+async def put(host: Host, request: Request) -> web.Response:
+    """Replace the configuration, or restore a snapshot."""
+    return await _change(host, request, merge=False)
+
+
+async def patch(host: Host, request: Request) -> web.Response:
+    """Change some of it."""
+    return await _change(host, request, merge=True)
+
+
+async def rename(host: Host, request: Request) -> web.Response:
+    """Another name."""
+    found, wanted = await _found(host, request), await request.decode(VolumeWrite)
+    return replies.created(volumes.url(await volumes.rename(host, found.pool, found.own_name, wanted.name)))
+
+
+async def delete(host: Host, request: Request) -> web.Response:
+    """Remove an unused volume, or a snapshot."""
+    found = await _found(host, request)
+    await volumes.delete(host, found.pool, found.own_name)
+    return replies.empty()
+
+
+async def list_snapshots(host: Host, request: Request) -> web.Response:
+    """Its snapshots, oldest first."""
+    return await _listed(host, request, await volumes.snapshots(host, await _found(host, request)))
+
+
+async def take_snapshot(host: Host, request: Request) -> web.Response:
+    """Keep it as it is now."""
+    found, wanted = await _found(host, request), await request.decode(VolumeWrite)
+    return replies.created(
+        volumes.url(await volumes.snapshot(host, found.pool, found.own_name, wanted.name))
+    )
+
+
+ROUTES = [
+    Route("GET", POOL, list_volumes),
+    Route("POST", POOL, create),
+    Route("GET", f"{POOL}/custom", list_volumes),
+    Route("POST", f"{POOL}/custom", create),
+    Route("GET", ONE, get),
+    Route("PUT", ONE, put),
+    Route("PATCH", ONE, patch),
+    Route("POST", ONE, rename),
+    Route("DELETE", ONE, delete),
+    Route("GET", f"{ONE}/state", state),
+    Route("GET", f"{ONE}/snapshots", list_snapshots),
+    Route("POST", f"{ONE}/snapshots", take_snapshot),
+    Route("GET", f"{ONE}/snapshots/{{snapshot}}", get),
+    Route("DELETE", f"{ONE}/snapshots/{{snapshot}}", delete),
+]
