@@ -289,6 +289,29 @@ class FakeFiles:
         pass
 
 
+class FakeGuests:
+    """Doors that are open or not: name -> whether it listens."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.doors: dict[str, bool] = {}
+
+    def folder(self, name: str) -> Path:
+        return self._root / name
+
+    async def open(self, name: str, *, listening: bool, group: int | None = None) -> None:
+        self.doors[name] = listening
+
+    def close(self, name: str) -> None:
+        self.doors.pop(name, None)
+
+    def close_all(self) -> None:
+        self.doors.clear()
+
+    def sweep(self, running: set[str]) -> None:
+        self.doors = {name: on for name, on in self.doors.items() if name in running}
+
+
 class FakeBridge:
     """Bridges that exist in a set of names."""
 
@@ -521,6 +544,7 @@ def make_host(root: Path, faults: Faults | None = None) -> Host:
         bridge=FakeBridge(faults),
         rootfs=FakeRootfs(faults),
         files=FakeFiles(),
+        guests=FakeGuests(root / "devlxd"),
         downloads=FakeDownloads(faults),
         addresses=FakeAddresses(),
         listener=FakeListener(faults),

@@ -6,6 +6,7 @@ The tree; the number is the HTTP status that `api` answers with:
      +-- InvalidInput        400  a field of a request is wrong; the message names it
      |    +-- Busy           400  another action holds the container
      +-- Forbidden           403  the caller is not trusted, or a secret is wrong
+     +-- Unauthorized        401  who asks in a container is not its root
      +-- NotFound            404  no such container, image, profile, ...
      +-- AlreadyExists       409  the name is taken
      +-- StaleRevision       412  If-Match named a revision that has been replaced
@@ -47,6 +48,12 @@ class Forbidden(WardianError):
 
     def __init__(self, message: str = "not authorized") -> None:
         super().__init__(message)
+
+
+class Unauthorized(WardianError):
+    """Whoever asks in a container is not its root."""
+
+    status = 401
 
 
 class NotFound(WardianError):

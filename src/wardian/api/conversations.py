@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ipaddress
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from aiohttp import web
 
@@ -20,10 +21,17 @@ LINGERING_S = 5.0
 """How long the rest of a refused request's body is read, so that the refusal arrives."""
 
 
+class Counting(Protocol):
+    """Whoever counts connections."""
+
+    def leave(self, one: "Conversation") -> None:
+        """It has ended."""
+
+
 class Conversation(asyncio.Protocol):
     """One connection: what TLS delivers goes to aiohttp's own protocol, which speaks HTTP."""
 
-    def __init__(self, source: str, speaker: Callable[[], asyncio.Protocol], crowd: "Crowd") -> None:
+    def __init__(self, source: str, speaker: Callable[[], asyncio.Protocol], crowd: Counting) -> None:
         self.source = source
         self.certificate = b""
         """What the peer has shown and proven to have the key of, as DER; empty: none."""

@@ -13,7 +13,7 @@ class WebSocket:
         self._raw = raw
 
     @classmethod
-    async def accept(cls, request: web.Request) -> "WebSocket":
+    async def accept(cls, request: web.BaseRequest) -> "WebSocket":
         """Finish the handshake."""
         raw = web.WebSocketResponse(max_msg_size=FRAME_BYTES, compress=False, timeout=1.0)
         await raw.prepare(request)

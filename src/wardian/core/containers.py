@@ -17,7 +17,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wardian.core import device_plugs, image_sources, images, live, pools, volumes
+from wardian.core import device_plugs, guest_doors, image_sources, images, live, pools, volumes
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
@@ -383,7 +383,13 @@ async def update(host: Host, name: str, request: ContainerUpdate) -> None:
             await _follow(host, after, old, result, undo)
             await host.records.containers.replace(after)
             undo.keep()
+        await _tell_guest(host, name, old, result)
     host.events.lifecycle("container-updated", url(name))
+
+
+async def _tell_guest(host: Host, name: str, old: Expanded, new: Expanded) -> None:
+    await guest_doors.config_changed(host, name, old.config, new.config)
+    guest_doors.devices_changed(host, name, old.devices, new.devices)
 
 
 async def _follow(host: Host, after: Container, old: Expanded, new: Expanded, undo: Undo) -> None:
@@ -488,6 +494,7 @@ async def _follow_profile(host: Host, name: str, before: Profile) -> None:
     async with Undo() as undo:
         await _follow(host, container, old, result, undo)
         undo.keep()
+    await _tell_guest(host, name, old, result)
 
 
 def writable(container: Container) -> dict[str, Any]:

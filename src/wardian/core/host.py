@@ -22,6 +22,7 @@ from wardian.ports import (
     DeviceDriver,
     Downloads,
     Files,
+    Guests,
     Listener,
     Rootfs,
     Runtime,
@@ -74,6 +75,7 @@ class Host:
     bridge: Bridge
     rootfs: Rootfs
     files: Files
+    guests: Guests
     downloads: Downloads
     addresses: AddressWatch
     listener: Listener
@@ -99,6 +101,8 @@ class Host:
     """Ephemeral containers that a restart stops: they are not deleted."""
     images_in_use: Counter[str] = field(default_factory=Counter)
     """Fingerprints of images that containers are being made from: they are not cleaned away."""
+    guest_events: dict[str, Events] = field(default_factory=dict)
+    """What containers hear of themselves, by name; only those that have listened."""
     files_in_use: Counter[str] = field(default_factory=Counter)
     """Conversations with the files of containers that do not run, by name."""
     watcher: Watching = field(init=False)

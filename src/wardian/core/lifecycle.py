@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from wardian.core import containers, device_plugs, limits, live, templates
+from wardian.core import containers, device_plugs, guest_doors, limits, live, templates
 from wardian.core.containers import Expanded, resources, url, volume
 from wardian.core.host import Host
 from wardian.core.operations import Operation
@@ -23,7 +23,7 @@ from wardian.errors import HostFailed, InvalidInput, WardianError
 from wardian.model import confinement, expand, kernel_limits, keys, units
 from wardian.model.container import Container
 from wardian.model.idmap import IdMap
-from wardian.model.plans import Plug
+from wardian.model.plans import DevicePlan, Mount, Plug
 from wardian.model.requests import StateChange
 from wardian.model.units import is_true
 from wardian.ports import Started, StartPlan
@@ -53,6 +53,7 @@ class Watcher:
             container = await self._host.records.containers.find(started.name)
             if container is not None:
                 await self.follow(started)
+                await guest_doors.open_door(self._host, started.name, await self._config(container))
                 limits.runs(self._host, started.name, await self._config(container))
         self._reboots = asyncio.create_task(self._follow_reboots(), name="follow reboots")
 
@@ -95,6 +96,7 @@ class Watcher:
 
     async def _wait(self, started: Started) -> None:
         await self._host.runtime.wait_stopped(started)
+        await self._host.files.leave(started.name)
         try:
             await device_plugs.release(self._host, started.name)
         except WardianError as error:
@@ -103,7 +105,7 @@ class Watcher:
         self._host.frozen.discard(started.name)
         self._host.addresses.forget(started.name)
         limits.ended(self._host, started.name)
-        await self._host.files.leave(started.name)
+        guest_doors.ended(self._host, started.name)
         await _unmount(self._host, started.name)
         try:
             await _record_stopped(self._host, started.name)
@@ -341,6 +343,8 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
         shifted = await storage.mount(volume(name), wanted)
         await device_plugs.prepare(host, name, plugs, wanted)
         undo.on_failure(device_plugs.release, host, name)
+        await guest_doors.open_door(host, name, merged.config, group=wanted.host_id("gid", 0))
+        undo.on_failure(guest_doors.ended, host, name)
         started = await host.runtime.start(dataclasses.replace(plan, shifted=shifted))
         undo.on_failure(_kill_and_wait, host, started)
         await device_plugs.connected(host, started, plugs)
@@ -361,6 +365,8 @@ def _plan(
     config = merged.config
     storage = host.storage.get(container.pool)
     _, root = expand.root_device(merged.devices)
+    folder = str(host.guests.folder(container.name))
+    devlxd = Mount(folder, folder, "dev/lxd", is_folder=True)
     return StartPlan(
         name=container.name,
         architecture=container.architecture,
@@ -372,6 +378,6 @@ def _plan(
         sysctls=kernel_limits.sysctls_of(config),
         environment={k.removeprefix("environment."): v for k, v in keys.under(config, "environment.")},
         settings=[*limits.settings(host, config), *device_plugs.settings(host, plugs)],
-        devices=[plug.plan for plug in plugs.values()],
+        devices=[*(plug.plan for plug in plugs.values()), DevicePlan(mounts=(devlxd,))],
         raw=config.get("raw.lxc", ""),
     )

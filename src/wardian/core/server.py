@@ -56,6 +56,8 @@ EXTENSIONS = (
     "file_delete",
     "file_get_symlink",
     "file_trees",
+    "restrict_devlxd",
+    "devlxd_events",
     "expanded_sources",
 )
 """Later parts of the API that are here; clients ask for them by these names."""

@@ -25,7 +25,7 @@ from wardian.drivers.storage import Drivers
 from wardian.linux import cgroups, process
 from wardian.model import architectures, idmap, limits
 from wardian.model.paths import Paths
-from wardian.ports import Listener
+from wardian.ports import Guests, Listener
 from wardian.store.records import Records
 from wardian.store.sqlite import SqliteStore
 
@@ -42,6 +42,7 @@ def make_folders(paths: Paths) -> None:
         (paths.images, 0o700),
         (paths.disks, 0o700),
         (paths.networks, 0o711),
+        (paths.devlxd, 0o711),
         (paths.security, 0o700),
         (paths.logs, 0o700),
         (paths.cache, 0o700),
@@ -50,7 +51,9 @@ def make_folders(paths: Paths) -> None:
         folder.chmod(mode)
 
 
-async def build(paths: Paths, listener: Listener, *, stop: Callable[[], None], log_level: str) -> Host:
+async def build(
+    paths: Paths, listener: Listener, guests: Guests, *, stop: Callable[[], None], log_level: str
+) -> Host:
     """Everything that the use cases need, not yet started. HostFailed if the store cannot be opened."""
     events = Events()
     store, version = await asyncio.gather(SqliteStore.open(paths.database), liblxc_version())
@@ -64,6 +67,7 @@ async def build(paths: Paths, listener: Listener, *, stop: Callable[[], None], l
         bridge=Bridges(paths),
         rootfs=ConfinedRootfs(),
         files=HelperFiles(),
+        guests=guests,
         downloads=WebDownloads(paths.cache / "streams"),
         addresses=NetWatch(),
         listener=listener,

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import functools
 import grp
 import logging
 import os
@@ -16,6 +17,7 @@ from aiohttp import web
 
 from wardian.api.app import make_app
 from wardian.api.conversations import IDLE_S, LINGERING_S
+from wardian.api.guest import answerer
 from wardian.core import (
     autostart,
     images,
@@ -32,6 +34,7 @@ from wardian.core.events import EventLogHandler
 from wardian.core.host import Host
 from wardian.core.image_upkeep import upkeep
 from wardian.daemon.build import build, make_folders
+from wardian.daemon.guests import GuestSockets
 from wardian.daemon.listener import HttpsListener
 from wardian.errors import HostFailed, WardianError
 from wardian.linux import process
@@ -59,8 +62,9 @@ class Daemon:
         """Serve until told to stop. HostFailed if another daemon holds the folder."""
         make_folders(self._paths)
         with self._exclusively():
-            listener = HttpsListener(self._paths)
-            host = await build(self._paths, listener, stop=self._stop.set, log_level=self._log_level)
+            listener, guests = HttpsListener(self._paths), GuestSockets(self._paths.devlxd)
+            host = await build(self._paths, listener, guests, stop=self._stop.set, log_level=self._log_level)
+            guests.prepare(functools.partial(answerer, host))
             handler = EventLogHandler(host.events, asyncio.get_running_loop())
             logging.getLogger("wardian").addHandler(handler)
             self._handle_signals(host)
@@ -98,11 +102,13 @@ class Daemon:
         runtime, watcher = host.runtime, host.watcher
         runtime.open()
         await watcher.open()
+        host.guests.sweep(set(host.running))
         try:
             yield
         finally:
             await host.operations.close()
             await host.files.close()
+            host.guests.close_all()
             await watcher.close()
             runtime.close()
 

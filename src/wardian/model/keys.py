@@ -100,6 +100,13 @@ _OWN = (
         "The whole seccomp policy, in liblxc's format, in place of the usual one.",
     ),
     Key(
+        "security.devlxd",
+        values.BOOL,
+        "Let the container ask about itself at /dev/lxd/sock: its `user.*` keys and their changes.",
+        default="true",
+        live="yes",
+    ),
+    Key(
         "security.idmap.base",
         values.ID_BASE,
         "First host id of an isolated container's map. Unset: the first free range.",

@@ -53,6 +53,11 @@ class Paths:
         return self.root / "disks"
 
     @property
+    def devlxd(self) -> Path:
+        """Folders with the sockets that containers see at /dev/lxd."""
+        return self.root / "devlxd"
+
+    @property
     def networks(self) -> Path:
         """Leases, pid files and configuration of the bridges' dnsmasq."""
         return self.root / "networks"
