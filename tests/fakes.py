@@ -41,6 +41,7 @@ from wardian.ports import (
     Place,
     Process,
     Progress,
+    Reservation,
     Space,
     Started,
     StartPlan,
@@ -340,6 +341,9 @@ class FakeBridge:
 
     async def leases(self, network: Network) -> list[Lease]:
         return [Lease("c1", "00:16:3e:00:00:01", "10.0.0.2")]
+
+    async def reserve(self, network: Network, reserved: Sequence[Reservation]) -> None:
+        self._faults.step("reserve addresses")
 
     async def problem(self, network: Network) -> str:
         return ""

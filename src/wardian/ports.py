@@ -379,6 +379,15 @@ class Lease:
     address: str
 
 
+@dataclass(frozen=True)
+class Reservation:
+    """Addresses that DHCP gives to one system only."""
+
+    hostname: str
+    hwaddr: str
+    addresses: tuple[str, ...]
+
+
 class Bridge(Protocol):
     """Managed bridges: link, addresses, DHCP, DNS and firewall of a `Network`."""
 
@@ -399,6 +408,9 @@ class Bridge(Protocol):
 
     async def leases(self, network: Network) -> list[Lease]:
         """Present leases."""
+
+    async def reserve(self, network: Network, reserved: Sequence[Reservation]) -> None:
+        """Give these systems their addresses by DHCP, and nobody else; in place of earlier ones."""
 
     async def problem(self, network: Network) -> str:
         """One line saying what keeps traffic from flowing (another firewall, ...), or ""."""

@@ -22,7 +22,7 @@ from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
 from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound, WardianError
-from wardian.model import architectures, devices, expand, idmap, keys, names, petnames, seccomp
+from wardian.model import architectures, devices, expand, idmap, keys, names, nics, petnames, seccomp
 from wardian.model.container import Config, Container, Devices, Image, Profile
 from wardian.model.requests import ContainerCreate, ContainerUpdate
 from wardian.model.units import is_true, parse_size
@@ -172,13 +172,17 @@ def with_volatile(container: Container, merged_config: Expanded, wanted: idmap.I
 
     Keys of interfaces that are gone, or whose property is now set explicitly, are dropped.
     """
-    nics = {n: d for n, d in merged_config.devices.items() if d.get("type") == "nic"}
-    config = {k: v for k, v in container.config.items() if not _is_stale(k, nics)}
-    used = {d["name"] for d in nics.values() if d.get("name")}
+    own = {n: d for n, d in merged_config.devices.items() if d.get("type") == "nic"}
+    config = {k: v for k, v in container.config.items() if not _is_stale(k, own)}
+    used = {d["name"] for d in own.values() if d.get("name")}
     used |= {v for k, v in config.items() if k.startswith("volatile.") and k.endswith(".name")}
-    for name, options in sorted(nics.items()):
+    for name, options in sorted(own.items()):
         if not options.get("hwaddr") and options.get("nictype") != "physical":
             config.setdefault(f"volatile.{name}.hwaddr", random_hwaddr())
+        if not options.get("host_name") and nics.is_paired(options):
+            config.setdefault(
+                f"volatile.{name}.host_name", f"veth{random.SystemRandom().randbytes(4).hex()}"
+            )
         if not options.get("name") and f"volatile.{name}.name" not in config:
             free = next(f"eth{n}" for n in range(len(used) + 1) if f"eth{n}" not in used)
             used.add(free)
@@ -213,11 +217,11 @@ async def settled(
     return result, wanted
 
 
-def _is_stale(key: str, nics: Mapping[str, Mapping[str, str]]) -> bool:
+def _is_stale(key: str, own: Mapping[str, Mapping[str, str]]) -> bool:
     parts = key.split(".")
     if parts[0] != "volatile" or parts[-1] not in ("hwaddr", "name", "host_name") or len(parts) < 3:
         return False
-    options = nics.get(".".join(parts[1:-1]))
+    options = own.get(".".join(parts[1:-1]))
     return options is None or bool(options.get(parts[-1]))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from wardian.core import volumes
+from wardian.core import reservations, volumes
 from wardian.core.host import Host
 from wardian.core.undo import Undo
 from wardian.errors import HostFailed, WardianError
@@ -106,10 +106,13 @@ async def follow(host: Host, started: Started, container: Container, wanted: Dev
         raise HostFailed(
             f'container "{started.name}" was started by an older daemon; restart it to change its devices'
         )
-    steps = device_steps.between({name: plug.options for name, plug in plugs.now.items()}, wanted)
+    had = {name: plug.options for name, plug in plugs.now.items()}
+    steps = device_steps.between(had, wanted)
     planned = {
         name: plan(host, container, wanted, plugs.idmap, name) for name in (*steps.attach, *steps.change)
     }
+    await reservations.settle(host, container, wanted, had)
+    undo.on_failure(reservations.settle, host, container, had, wanted)
     for name in steps.detach:
         await _detach(host, started, name, plugs.now[name])
         undo.on_failure(_attach, host, started, name, plugs.now[name])

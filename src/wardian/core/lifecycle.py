@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from wardian.core import containers, device_plugs, guest_doors, limits, live, templates
+from wardian.core import containers, device_plugs, guest_doors, limits, live, reservations, templates
 from wardian.core.containers import Expanded, resources, url, volume
 from wardian.core.host import Host
 from wardian.core.operations import Operation
@@ -341,6 +341,7 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
         await host.records.containers.change(name, begun)
         undo.on_failure(host.records.containers.change, name, not_begun)
         shifted = await storage.mount(volume(name), wanted)
+        await reservations.settle(host, container, merged.devices)
         await device_plugs.prepare(host, name, plugs, wanted)
         undo.on_failure(device_plugs.release, host, name)
         await guest_doors.open_door(host, name, merged.config, group=wanted.host_id("gid", 0))

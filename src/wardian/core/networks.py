@@ -8,12 +8,12 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from wardian.core import containers
+from wardian.core import containers, reservations
 from wardian.core.host import Host
 from wardian.core.undo import Undo
 from wardian.errors import AlreadyExists, InvalidInput, NotFound, WardianError
 from wardian.linux import netlink
-from wardian.model import network
+from wardian.model import network, nics
 from wardian.model.container import Network
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ async def open_all(host: Host) -> None:
             await host.bridge.up(found)
         except WardianError as error:
             log.error('network "%s" cannot be set up: %s', found.name, error)
+    await reservations.settle_all(host)
 
 
 async def names_of_all(host: Host) -> list[str]:
@@ -91,7 +92,7 @@ async def used_by(host: Host, name: str) -> list[str]:
     """URLs of the containers and profiles that have an interface on it."""
 
     def uses(devices: Mapping[str, Mapping[str, str]]) -> bool:
-        return any(d.get("type") == "nic" and d.get("parent") == name for d in devices.values())
+        return any(d.get("type") == "nic" and nics.plain(d).get("parent") == name for d in devices.values())
 
     profiles = {p.name: p for p in await host.records.profiles.all()}
     found = []

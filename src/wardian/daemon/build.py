@@ -71,7 +71,7 @@ async def build(
         downloads=WebDownloads(paths.cache / "streams"),
         addresses=NetWatch(),
         listener=listener,
-        devices=devices.drivers(),
+        devices=devices.drivers(paths),
         idmap=_default_idmap(),
         machine=_machine(),
         stop=stop,

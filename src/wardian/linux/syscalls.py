@@ -191,6 +191,16 @@ def setns(fd: int, flags: int = 0) -> None:
     _checked(_libc.setns(fd, flags))
 
 
+def setfsuid(uid: int) -> None:
+    """Own what is made from now on, and be asked for permission, as this user; the calling thread only."""
+    _libc.setfsuid(ctypes.c_uint(uid))
+
+
+def setfsgid(gid: int) -> None:
+    """The same for the group."""
+    _libc.setfsgid(ctypes.c_uint(gid))
+
+
 def renameat2(old: StrPath, new: StrPath, flags: int) -> None:
     """Rename with RENAME_NOREPLACE (EEXIST if `new` exists) or RENAME_EXCHANGE (both swap places)."""
     _checked(_libc.renameat2(AT_FDCWD, os.fsencode(old), AT_FDCWD, os.fsencode(new), flags), new)

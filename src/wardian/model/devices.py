@@ -5,81 +5,19 @@ properties depend on its `nictype`. Texts of errors are those of spec/configurat
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from wardian.errors import InvalidInput
-from wardian.model import names, units, values
+from wardian.model import forwards, names, nics, units, values
 from wardian.model.container import Devices
+from wardian.model.device_table import NIC_OPTIONS, NIC_TYPES, DeviceType, Option
 from wardian.model.expand import is_root, root_device
 
 Device = Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Option:
-    """One property of a device."""
-
-    name: str
-    type: values.Type
-    help: str
-    default: str = ""
-    live: bool = False
-    """Changes in place on a running container; else the device is taken away and given back."""
-
-
-@dataclass(frozen=True)
-class DeviceType:
-    """A device type, or one `nictype` of the type nic."""
-
-    name: str
-    help: str
-    options: tuple[Option, ...]
-
-    def option(self, name: str) -> Option | None:
-        """The row of a property, or None."""
-        return next((option for option in self.options if option.name == name), None)
-
-
-_PARENT = Option("parent", values.INTERFACE, "The host's bridge or interface; required.")
-_NAME = Option("name", values.INTERFACE, "Name in the container. Unset: the next free `ethN`.")
-_HWADDR = Option("hwaddr", values.HWADDR, "MAC address. Unset: one is chosen and kept.")
-_HOST_NAME = Option("host_name", values.INTERFACE, "Name on the host. Unset: `veth` and random letters.")
-_MTU = Option("mtu", values.MTU, "Largest packet, in bytes. Unset: the parent's.")
-
-NIC_TYPES: tuple[DeviceType, ...] = (
-    DeviceType(
-        "bridged",
-        "A pair of interfaces, one end on a bridge of the host.",
-        (_PARENT, _NAME, _HWADDR, _HOST_NAME, _MTU),
-    ),
-    DeviceType(
-        "macvlan",
-        "An interface of its own on an interface of the host; no traffic with the host itself.",
-        (_PARENT, _NAME, _HWADDR, _MTU),
-    ),
-    DeviceType(
-        "p2p",
-        "A pair of interfaces, one end left to the host.",
-        (_NAME, _HWADDR, _HOST_NAME, _MTU),
-    ),
-    DeviceType(
-        "physical",
-        "An interface of the host, given to the container while it runs.",
-        (_PARENT, _NAME, _HWADDR, _MTU),
-    ),
-)
-
 TYPES: tuple[DeviceType, ...] = (
     DeviceType("none", "Hides a device of the same name that a profile defines.", ()),
-    DeviceType(
-        "nic",
-        "A network interface.",
-        (
-            Option(
-                "nictype", values.choice(*(nic.name for nic in NIC_TYPES)), "How it is connected; required."
-            ),
-        ),
-    ),
+    DeviceType("nic", "A network interface.", NIC_OPTIONS),
     DeviceType(
         "disk",
         "A file or directory of the host, or the container's root disk (path `/`).",
@@ -120,6 +58,24 @@ TYPES: tuple[DeviceType, ...] = (
             ),
         ),
     ),
+    DeviceType(
+        "proxy",
+        "Connections to an address on the host are carried to one in the container, or the other way round.",
+        (
+            Option("listen", values.FORWARD, "Where it listens; required."),
+            Option("connect", values.FORWARD, "Where it connects to; required. One port, or as many."),
+            Option("bind", values.choice("host", "container"), "Which side it listens on.", "host"),
+            Option("uid", values.ID, "Owner of the socket file that `listen=unix:PATH` makes.", "0"),
+            Option("gid", values.ID, "Group of that file.", "0"),
+            Option("mode", values.MODE, "Permissions of that file.", "0644"),
+            Option(
+                "proxy_protocol",
+                values.BOOL,
+                "Tell the target who connects, by the PROXY protocol (version 1).",
+                "false",
+            ),
+        ),
+    ),
 )
 
 _BY_NAME = {kind.name: kind for kind in TYPES}
@@ -153,7 +109,8 @@ def sorted_devices(devices: Devices) -> list[tuple[str, dict[str, str]]]:
 def options_of(device: Device) -> tuple[Option, ...]:
     """The rows of the properties that a device of this type (and nictype) may have."""
     own = _BY_NAME[device["type"]].options
-    nic = _NIC_BY_NAME.get(device.get("nictype", "")) if device["type"] == "nic" else None
+    nictype = "bridged" if device.get("network") else device.get("nictype", "")
+    nic = _NIC_BY_NAME.get(nictype) if device["type"] == "nic" else None
     return (*own, *nic.options) if nic else own
 
 
@@ -195,14 +152,18 @@ def _check_properties(device: Device) -> None:
             rows[name].type.check(value)
         except InvalidInput as e:
             raise InvalidInput(f"{name}: {e}") from None
-    if kind == "nic" and "parent" in rows and not device.get("parent"):
-        raise InvalidInput(f"Missing parent for {device['nictype']} type nic.")
+    if kind == "nic":
+        nics.check(device)
     if kind == "disk":
         _check_disk(device)
+    if kind == "proxy":
+        forwards.check(device)
 
 
 def _check_nictype(device: Device) -> None:
     nictype = device.get("nictype", "")
+    if device.get("network"):
+        return
     if not nictype:
         raise InvalidInput("Missing nic type")
     if nictype not in _NIC_BY_NAME:

@@ -44,6 +44,11 @@ class Paths:
         return self.root / "devices"
 
     @property
+    def forwarder(self) -> Path:
+        """Socket of the process that carries the traffic of proxy devices."""
+        return self.root / "forwarder.socket"
+
+    @property
     def pools(self) -> Path:
         return self.root / "storage-pools"
 

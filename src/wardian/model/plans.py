@@ -10,14 +10,15 @@ from typing import Literal
 from msgspec import Struct
 
 from wardian.model.idmap import IdMap
+from wardian.model.nics import Kind
 from wardian.model.throttle import Throttle
 
 
 @dataclass(frozen=True)
 class Nic:
-    """A network interface that the runtime makes when the container starts."""
+    """A network interface: the runtime makes it when the container starts, its driver on one that runs."""
 
-    kind: Literal["bridged", "p2p", "macvlan", "physical"]
+    kind: Kind
     name: str
     """Inside the container."""
     parent: str = ""
@@ -25,6 +26,38 @@ class Nic:
     """Host side of a veth pair."""
     hwaddr: str = ""
     mtu: str = ""
+    parent_mtu: str = ""
+    parent_hwaddr: str = ""
+    """What an interface of the host has while it is the host's."""
+    addresses: tuple[str, ...] = ()
+    """Its own, where the kind gives it any; IPv4 first."""
+    ingress: int = 0
+    egress: int = 0
+    """Most bits per second to and from the container; 0: unbounded."""
+    guarded: tuple[str, ...] = ()
+    """Which of `model.nics.GUARDS` are on."""
+    allowed: tuple[str, ...] = ()
+    """The addresses that a guarded interface may send from."""
+
+
+@dataclass(frozen=True)
+class Forward:
+    """What a proxy device carries, as of `model.forwards`."""
+
+    name: str
+    """CONTAINER/DEVICE."""
+    listen: str
+    connect: str
+    listens_inside: bool
+    """Listens in the container and connects on the host; else the other way round."""
+    uid: int
+    gid: int
+    mode: int
+    """Of the socket file, ids of the host."""
+    maker_uid: int
+    maker_gid: int
+    """Ids of the host that root has where the socket file is made."""
+    proxy_protocol: bool
 
 
 @dataclass(frozen=True)
@@ -72,6 +105,7 @@ class DevicePlan:
     nics: tuple[Nic, ...] = ()
     mounts: tuple[Mount, ...] = ()
     throttles: tuple[Throttle, ...] = ()
+    forwards: tuple[Forward, ...] = ()
 
 
 class Plug(Struct, frozen=True, kw_only=True):

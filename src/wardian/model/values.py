@@ -12,10 +12,12 @@ from wardian.errors import InvalidInput
 from wardian.model import (
     confinement,
     cpus,
+    forwards,
     idmap,
     kernel_limits,
     limits,
     names,
+    nics,
     raw_lxc,
     seccomp,
     shift,
@@ -125,6 +127,20 @@ def _uint32(least: int, why: str = "") -> Callable[[str], int]:
     return parse
 
 
+def parse_mode(text: str) -> int:
+    """Permission bits, octal."""
+    if not re.fullmatch("0?[0-7]{3}", text):
+        raise InvalidInput(f"Invalid value: {text} (not an octal mode such as 0660)")
+    return int(text, 8)
+
+
+def _rate(text: str) -> int:
+    bits = units.parse_bits(text)
+    if not 8 <= bits <= 2**40:
+        raise InvalidInput(f"Invalid value: {text} (not between 8bit and 1Tbit a second)")
+    return bits
+
+
 def _parse_modules(text: str) -> list[str]:
     modules = units.split_list(text)
     for module in modules:
@@ -174,3 +190,10 @@ POOL = Type("name", "a storage pool", names.check_pool)
 MOUNT_POINT = Type("path", "a path in the container", parse_mount_point)
 HOST_PATH = Type("path", "an absolute path of the host", parse_host_path)
 DISK_SOURCE = Type("path or name", "an absolute path of the host, or a volume of `pool`", parse_disk_source)
+RATE = Type("bit rate", "bits per second, as in `512kbit`, `10Mbit`, `1Gbit`", _rate)
+IPV4 = Type("IPv4 address", "an address, or `none`", nics.parse_address(4, several=False))
+IPV6 = Type("IPv6 address", "an address, or `none`", nics.parse_address(6, several=False))
+IPV4_LIST = Type("IPv4 addresses", "addresses", nics.parse_address(4, several=True))
+IPV6_LIST = Type("IPv6 addresses", "addresses", nics.parse_address(6, several=True))
+FORWARD = Type("address", "`tcp:ADDRESS:PORT`, `udp:ADDRESS:PORT` or `unix:PATH`", forwards.parse)
+MODE = Type("mode", "octal, as in `0660`", parse_mode)

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from wardian.model import devices, keys
+from wardian.model import device_table, devices, keys
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -20,7 +20,7 @@ def test_every_key_and_every_property_is_explained() -> None:
     configuration = (DOCS / "reference" / "configuration.md").read_text()
     assert [key.name for key in keys.KEYS if f"| `{key.name}` |" not in configuration] == []
     page = (DOCS / "reference" / "devices.md").read_text()
-    options = [option for kind in (*devices.TYPES, *devices.NIC_TYPES) for option in kind.options]
+    options = [option for kind in (*devices.TYPES, *device_table.NIC_TYPES) for option in kind.options]
     assert [option.name for option in options if f"| `{option.name}` |" not in page] == []
     assert all(
         help.endswith(".") for help in [row.help for row in keys.KEYS] + [row.help for row in options]

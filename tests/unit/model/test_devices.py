@@ -4,6 +4,7 @@ import pytest
 
 from wardian.errors import InvalidInput
 from wardian.model import devices
+from wardian.model.device_table import NIC_TYPES, DeviceType, Option
 
 ROOT = {"type": "disk", "path": "/", "pool": "default"}
 NIC = {"type": "nic", "nictype": "bridged", "parent": "lxdbr0", "name": "eth0"}
@@ -41,10 +42,10 @@ def test_a_device_may_be(device: dict[str, str]) -> None:
     ("device", "message"),
     [
         ({}, "Missing device type for device 'x'"),
-        ({"type": "gpu"}, "Invalid device type for device 'x': gpu (not one of none, nic, disk)"),
+        ({"type": "gpu"}, "Invalid device type for device 'x': gpu (not one of none, nic, disk, proxy)"),
         (
             {"type": "unix-char"},
-            "Invalid device type for device 'x': unix-char (not one of none, nic, disk)",
+            "Invalid device type for device 'x': unix-char (not one of none, nic, disk, proxy)",
         ),
     ],
 )
@@ -92,8 +93,10 @@ def test_a_wrong_property_is_refused_by_name(device: dict[str, str], message: st
     assert refusal(device) == f'device "x": {message}'
 
 
-@pytest.mark.parametrize("option", [(kind, option) for kind in devices.NIC_TYPES for option in kind.options])
-def test_no_property_of_a_nic_can_add_a_line(option: tuple[devices.DeviceType, devices.Option]) -> None:
+@pytest.mark.parametrize("option", [(kind, option) for kind in NIC_TYPES for option in kind.options])
+def test_no_property_of_a_nic_can_add_a_line(
+    option: tuple[DeviceType, Option],
+) -> None:
     device = {"type": "nic", "nictype": option[0].name, "parent": "br0", option[1].name: "a\nlxc.x = y"}
     assert refusal(device).isprintable()
 
@@ -142,7 +145,7 @@ def test_a_mount_point_has_one_spelling() -> None:
 
 
 def test_each_default_is_a_value_that_the_property_takes() -> None:
-    for kind in (*devices.TYPES, *devices.NIC_TYPES):
+    for kind in (*devices.TYPES, *NIC_TYPES):
         for option in kind.options:
             if option.default:
                 option.type.check(option.default)

@@ -6,7 +6,7 @@ import fcntl
 import os
 import random
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from wardian.drivers.bridge import dnsmasq, firewall
@@ -15,7 +15,7 @@ from wardian.linux import bridge, netlink
 from wardian.model import network
 from wardian.model.container import Network
 from wardian.model.paths import Paths
-from wardian.ports import Lease
+from wardian.ports import Lease, Reservation
 
 LOCK = Path("/run/wardian-subnets.lock")
 """Held from the choice of a subnet until it is in use, by every daemon on this host."""
@@ -96,6 +96,13 @@ class Bridges:
     async def leases(self, found: Network) -> list[Lease]:
         """See ports.Bridge."""
         return dnsmasq.leases(self._folder(found.name))
+
+    async def reserve(self, found: Network, reserved: Sequence[Reservation]) -> None:
+        """See ports.Bridge."""
+        try:
+            await dnsmasq.reserve(found.name, self._folder(found.name), reserved)
+        except OSError as error:
+            raise HostFailed(f'network "{found.name}": cannot reserve addresses: {error}') from error
 
     async def problem(self, found: Network) -> str:
         """See ports.Bridge."""

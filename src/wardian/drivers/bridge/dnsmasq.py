@@ -1,18 +1,23 @@
 """DHCP and DNS of a managed bridge: one dnsmasq each, a process of its own that outlives the daemon."""
 
+import ipaddress
 import os
 import pwd
+import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from wardian.errors import InvalidInput
 from wardian.linux import process
-from wardian.model import network
-from wardian.ports import Lease
+from wardian.model import names, network, values
+from wardian.ports import Lease, Reservation
 
 LEASE_TIME = "1h"
 USERS = ("dnsmasq", "nobody")
+LEASES = "dnsmasq.leases"
+HOSTS = "dnsmasq.hosts"
+"""The file of reserved addresses; dnsmasq reads it again on SIGHUP, with all leases kept."""
 
 
 def config_text(name: str, config: Mapping[str, str], folder: Path, user: str) -> str:
@@ -38,7 +43,8 @@ def config_text(name: str, config: Mapping[str, str], folder: Path, user: str) -
         f"local=/{domain}/",
         f"user={user}",
         f"pid-file={folder / 'dnsmasq.pid'}",
-        f"dhcp-leasefile={folder / 'dnsmasq.leases'}",
+        f"dhcp-leasefile={folder / LEASES}",
+        f"dhcp-hostsfile={folder / HOSTS}",
     ]
     ipv4, ipv6 = network.interface(config, 4), network.interface(config, 6)
     if ipv4 is not None:
@@ -60,6 +66,55 @@ def config_text(name: str, config: Mapping[str, str], folder: Path, user: str) -
     return "".join(f"{line}\n" for line in lines)
 
 
+def hosts_text(reserved: Iterable[Reservation]) -> str:
+    """The file of reserved addresses; no value can add a line or a field."""
+    lines = []
+    for found in sorted(reserved, key=lambda reservation: reservation.hwaddr):
+        addresses = [ipaddress.ip_address(address) for address in found.addresses]
+        words = [str(a) if a.version == 4 else f"[{a}]" for a in addresses]
+        names.check_container(found.hostname)
+        lines.append(",".join([values.parse_hwaddr(found.hwaddr), *words, found.hostname]))
+    return "".join(f"{line}\n" for line in lines)
+
+
+async def reserve(name: str, folder: Path, reserved: Sequence[Reservation]) -> None:
+    """Have dnsmasq give these systems their addresses and nobody else, from now on.
+
+    A lease of such an address to another system would keep it from its owner until it ends: it is
+    forgotten, which dnsmasq can only do while it does not run.
+    """
+    text, file = hosts_text(reserved), folder / HOSTS
+    if file.exists() and file.read_text() == text:
+        return
+    new = folder / f".tmp-{HOSTS}"
+    new.write_text(text)
+    new.chmod(0o644)
+    os.replace(new, file)
+    pid = running(folder)
+    if not pid:
+        return
+    owners = {address: found.hwaddr.lower() for found in reserved for address in found.addresses}
+    if any(owners.get(lease.address, lease.hwaddr) != lease.hwaddr for lease in leases(folder)):
+        await stop(folder)
+        _forget_leases(folder / LEASES, owners)
+        await _start(name, folder)
+    else:
+        os.kill(pid, signal.SIGHUP)
+
+
+def _forget_leases(file: Path, owners: Mapping[str, str]) -> None:
+    def kept(line: str) -> bool:
+        fields = line.split()
+        return len(fields) < 4 or owners.get(fields[2], fields[1]) == fields[1]
+
+    text = "".join(line for line in file.read_text().splitlines(keepends=True) if kept(line))
+    new = file.with_name(f".tmp-{file.name}")
+    new.write_text(text)
+    shutil.copystat(file, new)
+    os.chown(new, file.stat().st_uid, file.stat().st_gid)
+    os.replace(new, file)
+
+
 def _user() -> str:
     known = {entry.pw_name for entry in pwd.getpwall()}
     return next(name for name in USERS if name in known)
@@ -74,6 +129,14 @@ async def ensure(name: str, config: Mapping[str, str], folder: Path) -> None:
         return
     await stop(folder)
     file.write_text(text)
+    hosts = folder / HOSTS
+    if not hosts.exists():
+        hosts.write_text("")
+    await _start(name, folder)
+
+
+async def _start(name: str, folder: Path) -> None:
+    file = folder / "dnsmasq.conf"
     await process.check(f'start dnsmasq for network "{name}"', ["dnsmasq", f"--conf-file={file}"])
 
 
@@ -103,7 +166,7 @@ async def stop(folder: Path) -> None:
 def leases(folder: Path) -> list[Lease]:
     """What dnsmasq has given out: lines `expiry MAC address hostname client-id`."""
     try:
-        lines = (folder / "dnsmasq.leases").read_text().splitlines()
+        lines = (folder / LEASES).read_text().splitlines()
     except FileNotFoundError:
         return []
     found = []

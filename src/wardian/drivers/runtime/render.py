@@ -14,6 +14,7 @@ from pathlib import Path
 
 from wardian.errors import InvalidInput
 from wardian.model import architectures, kernel_limits
+from wardian.model.nics import GATEWAYS, family, whole
 from wardian.model.plans import Mount, Nic
 from wardian.ports import StartPlan
 
@@ -181,6 +182,13 @@ def _escape(path: str) -> str:
     return path.replace("\\", "\\134").replace(" ", "\\040").replace("\t", "\\011").replace("#", "\\043")
 
 
+def _addresses(key: str, nic: Nic) -> Iterator[str]:
+    for address in nic.addresses:
+        yield _line(f"{key}.ipv{family(address)}.address", whole(address))
+    for version in sorted({family(address) for address in nic.addresses}):
+        yield _line(f"{key}.ipv{version}.gateway", GATEWAYS[version])
+
+
 def _network(nics: Iterable[Nic]) -> Iterator[str]:
     number = -1
     for number, nic in enumerate(nics):
@@ -188,15 +196,16 @@ def _network(nics: Iterable[Nic]) -> Iterator[str]:
         yield _line(f"{key}.type", {"physical": "phys", "macvlan": "macvlan"}.get(nic.kind, "veth"))
         yield _line(f"{key}.flags", "up")
         yield _line(f"{key}.name", nic.name)
-        if nic.parent and nic.kind != "p2p":
+        if nic.parent and nic.kind not in ("p2p", "routed"):
             yield _line(f"{key}.link", nic.parent)
         if nic.kind == "macvlan":
             yield _line(f"{key}.macvlan.mode", "bridge")
-        if nic.host_name and nic.kind in ("bridged", "p2p"):
+        if nic.host_name and nic.kind in ("bridged", "p2p", "routed"):
             yield _line(f"{key}.veth.pair", nic.host_name)
         if nic.hwaddr and nic.kind != "physical":
             yield _line(f"{key}.hwaddr", nic.hwaddr)
         if nic.mtu:
             yield _line(f"{key}.mtu", nic.mtu)
+        yield from _addresses(key, nic)
     if number < 0:
         yield _line("lxc.net.0.type", "empty")

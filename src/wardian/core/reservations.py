@@ -1,0 +1,112 @@
+"""Addresses that DHCP keeps for containers (`ipv4.address`, `ipv6.address` of bridged nics).
+
+What is kept follows from the records alone. Where two containers name the same address, the one
+that runs has it, and the other is refused when it starts.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from wardian.core.host import Host
+from wardian.errors import InvalidInput
+from wardian.model import expand, network, nics
+from wardian.model.container import Container, Devices, Network, Profile
+from wardian.ports import Reservation
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A container's nic that has addresses of its own. network: name of the bridge."""
+
+    container: str
+    device: str
+    network: str
+    hwaddr: str
+    addresses: tuple[str, ...]
+
+
+def claims(container: Container, devices: Devices) -> Iterator[Claim]:
+    """Those of a container with its expanded devices."""
+    for name, device in devices.items():
+        prefix = f"volatile.{name}."
+        volatile = {k.removeprefix(prefix): v for k, v in container.config.items() if k.startswith(prefix)}
+        found = nics.reserved(device, volatile)
+        if found is not None:
+            parent, hwaddr, addresses = found
+            yield Claim(container.name, name, parent, hwaddr, tuple(addresses))
+
+
+async def settle(host: Host, container: Container, devices: Devices, was: Devices | None = None) -> None:
+    """Have DHCP keep the addresses of a container that runs from now on, and those of all others.
+
+    was: the devices that it had before. InvalidInput if another container that runs has one of the
+    addresses, or the network does not.
+    """
+    own = list(claims(container, devices))
+    if own or any(claims(container, was or {})):
+        managed = {found.name: found for found in await host.records.networks.all()}
+        for claim in own:
+            _check(claim, managed)
+        await _apply(host, await _all(host, container, own), list(managed.values()))
+
+
+async def release(host: Host, container: Container) -> None:
+    """A container is gone: its addresses are free."""
+    profiles = {profile.name: profile for profile in await host.records.profiles.all()}
+    if any(claims(container, _devices(container, profiles))):
+        await settle_all(host)
+
+
+def _devices(container: Container, profiles: Mapping[str, Profile]) -> Devices:
+    used = [profiles[name] for name in container.profiles if name in profiles]
+    return expand.expand_devices(used, container.devices)
+
+
+async def settle_all(host: Host) -> None:
+    """Have DHCP keep what the records say."""
+    await _apply(host, await _all(host, None, []), await host.records.networks.all())
+
+
+async def _all(host: Host, first: Container | None, own: list[Claim]) -> list[Claim]:
+    """Every claim that counts: the given ones, then those of containers that run, then the rest."""
+    profiles = {profile.name: profile for profile in await host.records.profiles.all()}
+    others = [c for c in await host.records.containers.all() if first is None or c.name != first.name]
+    found = list(own)
+    for container in sorted(others, key=lambda c: (c.name not in host.running, c.name)):
+        for claim in claims(container, _devices(container, profiles)):
+            rival = next((other for other in found if _collide(other, claim)), None)
+            if rival is None:
+                found.append(claim)
+            elif first and rival.container == first.name and container.name in host.running:
+                raise InvalidInput(
+                    f'nic "{rival.device}": container "{container.name}" runs with the same address on '
+                    f'"{claim.network}"; choose another one'
+                )
+    return found
+
+
+def _collide(one: Claim, other: Claim) -> bool:
+    return one.network == other.network and not set(one.addresses).isdisjoint(other.addresses)
+
+
+def _check(claim: Claim, managed: Mapping[str, Network]) -> None:
+    found = managed.get(claim.network)
+    if found is None:
+        return  # a bridge of somebody else: the addresses are those that filters let through
+    for address in claim.addresses:
+        family = nics.family(address)
+        own = network.interface(found.config, family)
+        if own is None or not nics.is_in(address, own.network) or str(own.ip) == address:
+            shown = own.network if own else f"none of IPv{family}"
+            raise InvalidInput(
+                f'nic "{claim.device}": {address} is not an address of "{claim.network}" ({shown})'
+            )
+
+
+async def _apply(host: Host, found: list[Claim], networks: list[Network]) -> None:
+    by_network: dict[str, list[Reservation]] = defaultdict(list)
+    for claim in found:
+        by_network[claim.network].append(Reservation(claim.container, claim.hwaddr, claim.addresses))
+    for known in networks:
+        await host.bridge.reserve(known, by_network[known.name])

@@ -1,0 +1,1 @@
+"""Network interfaces of containers: how they are connected, bounded and guarded."""

@@ -1,0 +1,120 @@
+"""Device type `proxy`: connections to an address on one side are carried to one on the other side.
+
+The sockets are opened here, in `connected`: once at start or attachment, again after a reboot inside.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from wardian.drivers.devices.base import Device
+from wardian.drivers.devices.forwarding import listeners
+from wardian.drivers.devices.forwarding.control import Control
+from wardian.drivers.devices.forwarding.listeners import Owner, Place
+from wardian.errors import HostFailed, InvalidInput
+from wardian.linux import namespaces
+from wardian.model import forwards
+from wardian.model.idmap import IdMap
+from wardian.model.plans import DevicePlan, Forward
+from wardian.model.units import is_true
+from wardian.ports import DeviceContext, Started
+
+
+class ProxyDevice(Device):
+    """Proxy devices of the containers of one daemon."""
+
+    def __init__(self, control: Path, log: Path) -> None:
+        self._control = Control(control, log)
+
+    def plan(self, name: str, options: Mapping[str, str], around: DeviceContext) -> DevicePlan:
+        """See ports.DeviceDriver."""
+        listens_inside = options.get("bind") == "container"
+        idmap = around.idmap if listens_inside else IdMap()
+        forward = Forward(
+            name=f"{around.container}/{name}",
+            listen=options["listen"],
+            connect=options["connect"],
+            listens_inside=listens_inside,
+            uid=_host_id(name, idmap, "uid", options.get("uid", "") or "0"),
+            gid=_host_id(name, idmap, "gid", options.get("gid", "") or "0"),
+            maker_uid=_host_id(name, idmap, "uid", "0"),
+            maker_gid=_host_id(name, idmap, "gid", "0"),
+            mode=int(options.get("mode", "") or "0644", 8),
+            proxy_protocol=is_true(options.get("proxy_protocol", "")),
+        )
+        return DevicePlan(name, forwards=(forward,))
+
+    async def connected(self, plan: DevicePlan, started: Started) -> None:
+        """See ports.DeviceDriver."""
+        for forward in plan.forwards:
+            await self._control.remove(forward.name)  # what listens there may be its own
+            try:
+                await self._connect(plan, forward, started)
+            except OSError as error:
+                cause = error.strerror or str(error)
+                raise HostFailed(
+                    f'proxy "{plan.device}" cannot listen on {forward.listen}: {cause}'
+                ) from error
+
+    async def _connect(self, plan: DevicePlan, forward: Forward, started: Started) -> None:
+        with contextlib.ExitStack() as stack:
+            container = stack.enter_context(_container(started.init_pid))
+            place = container if forward.listens_inside else Place(os.getpid())
+            owner = Owner(forward.uid, forward.gid, forward.mode, forward.maker_uid, forward.maker_gid)
+            pidfd = os.pidfd_open(started.init_pid)
+            stack.callback(os.close, pidfd)
+            fds = [pidfd, container.namespace, container.root]
+            ends = forwards.pairs({"listen": forward.listen, "connect": forward.connect})
+            for listen, _ in ends:
+                made = await listeners.open_listener(listen, place, owner)
+                stack.callback(made.close)
+                fds.append(made.fileno())
+            request = {
+                "connect": [vars(connect) for _, connect in ends],
+                "into_container": not forward.listens_inside,
+                "proxy_protocol": forward.proxy_protocol,
+            }
+            await self._control.add(forward.name, request, fds)
+
+    async def detach(self, plan: DevicePlan, started: Started) -> None:
+        """See ports.DeviceDriver."""
+        for forward in plan.forwards:
+            await self._control.remove(forward.name)
+            if forward.listens_inside:
+                with contextlib.suppress(OSError), _container(started.init_pid) as container:
+                    _remove_files(plan, forward, container)
+
+    async def release(self, plan: DevicePlan) -> None:
+        """See ports.DeviceDriver."""
+        for forward in plan.forwards:
+            await self._control.remove(forward.name)
+            if not forward.listens_inside:
+                _remove_files(plan, forward, Place(os.getpid()))
+
+
+def _remove_files(plan: DevicePlan, forward: Forward, place: Place) -> None:
+    for end in forwards.parse(forward.listen):
+        try:
+            listeners.remove_file(end, place)
+        except OSError as error:
+            raise HostFailed(f'proxy "{plan.device}": cannot remove {end}: {error.strerror}') from error
+
+
+def _host_id(device: str, idmap: IdMap, kind: str, text: str) -> int:
+    number = int(text)
+    mapped = idmap.host_id("uid" if kind == "uid" else "gid", number) if idmap.ranges else number
+    if mapped is None:
+        raise InvalidInput(f'proxy "{device}": the container has no {kind} {number}')
+    return mapped
+
+
+@contextlib.contextmanager
+def _container(pid: int) -> Iterator[Place]:
+    """Descriptors of a container that runs."""
+    with contextlib.ExitStack() as stack:
+        namespace = namespaces.network_of(pid)
+        stack.callback(os.close, namespace)
+        root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, root)
+        yield Place(pid, namespace, root)

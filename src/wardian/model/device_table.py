@@ -1,0 +1,109 @@
+"""What a row of the table of devices is, and the rows of network interfaces."""
+
+from dataclasses import dataclass
+
+from wardian.model import values
+
+
+@dataclass(frozen=True)
+class Option:
+    """One property of a device."""
+
+    name: str
+    type: values.Type
+    help: str
+    default: str = ""
+    live: bool = False
+    """Changes in place on a running container; else the device is taken away and given back."""
+
+
+@dataclass(frozen=True)
+class DeviceType:
+    """A device type, or one `nictype` of the type nic."""
+
+    name: str
+    help: str
+    options: tuple[Option, ...]
+
+    def option(self, name: str) -> Option | None:
+        """The row of a property, or None."""
+        return next((option for option in self.options if option.name == name), None)
+
+
+_NETWORK = Option("network", values.INTERFACE, "A managed network: short for `nictype` and `parent`.")
+_PARENT = Option("parent", values.INTERFACE, "The host's bridge or interface; required.")
+_NAME = Option("name", values.INTERFACE, "Name in the container. Unset: the next free `ethN`.")
+_HWADDR = Option("hwaddr", values.HWADDR, "MAC address. Unset: one is chosen and kept.")
+_HOST_NAME = Option("host_name", values.INTERFACE, "Name on the host. Unset: `veth` and random letters.")
+_MTU = Option("mtu", values.MTU, "Largest packet, in bytes. Unset: the parent's.")
+_LIMITS = (
+    Option("limits.ingress", values.RATE, "Most traffic towards the container.", live=True),
+    Option("limits.egress", values.RATE, "Most traffic from the container.", live=True),
+    Option("limits.max", values.RATE, "Both at once; overrides them.", live=True),
+)
+
+NIC_TYPES: tuple[DeviceType, ...] = (
+    DeviceType(
+        "bridged",
+        "A pair of interfaces, one end on a bridge of the host.",
+        (
+            _PARENT,
+            _NETWORK,
+            _NAME,
+            _HWADDR,
+            _HOST_NAME,
+            _MTU,
+            Option("ipv4.address", values.IPV4, "Address that DHCP keeps for it; `none`: it may have none."),
+            Option(
+                "ipv6.address", values.IPV6, "An IPv6 address that filters let through; `none`: no IPv6."
+            ),
+            Option("security.mac_filtering", values.BOOL, "Send from its own MAC address only.", "false"),
+            Option(
+                "security.ipv4_filtering",
+                values.BOOL,
+                "Send from `ipv4.address` only (and its MAC address).",
+                "false",
+            ),
+            Option(
+                "security.ipv6_filtering",
+                values.BOOL,
+                "Send from `ipv6.address` and the addresses made from its MAC address only.",
+                "false",
+            ),
+            *_LIMITS,
+        ),
+    ),
+    DeviceType(
+        "macvlan",
+        "An interface of its own on an interface of the host; no traffic with the host itself.",
+        (_PARENT, _NAME, _HWADDR, _MTU),
+    ),
+    DeviceType(
+        "p2p",
+        "A pair of interfaces, one end left to the host.",
+        (_NAME, _HWADDR, _HOST_NAME, _MTU, *_LIMITS),
+    ),
+    DeviceType(
+        "physical",
+        "An interface of the host, given to the container while it runs.",
+        (_PARENT, _NAME, _HWADDR, _MTU),
+    ),
+    DeviceType(
+        "routed",
+        "A pair of interfaces with addresses of its own, to which the host routes.",
+        (
+            Option("parent", values.INTERFACE, "Interface of the host that answers for the addresses."),
+            _NAME,
+            _HWADDR,
+            _HOST_NAME,
+            _MTU,
+            Option("ipv4.address", values.IPV4_LIST, "Its IPv4 addresses, separated by commas."),
+            Option("ipv6.address", values.IPV6_LIST, "Its IPv6 addresses, separated by commas."),
+            *_LIMITS,
+        ),
+    ),
+)
+
+NIC_OPTIONS = (
+    Option("nictype", values.choice(*(nic.name for nic in NIC_TYPES)), "How it is connected; required."),
+)

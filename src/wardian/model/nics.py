@@ -1,0 +1,117 @@
+"""Rules of the device type `nic` that its table of properties cannot say. Pure."""
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from typing import Literal, cast
+
+from wardian.errors import InvalidInput
+from wardian.model.units import is_true
+
+Kind = Literal["bridged", "macvlan", "p2p", "physical", "routed"]
+NONE = "none"
+GUARDS = ("security.mac_filtering", "security.ipv4_filtering", "security.ipv6_filtering")
+FAMILIES = (4, 6)
+GATEWAYS = {4: "169.254.0.1", 6: "fe80::1"}
+"""Address of the host's end of a routed pair, by family: the container's way out."""
+
+
+def plain(options: Mapping[str, str]) -> dict[str, str]:
+    """The properties with `network=NAME` written as the bridge of that name."""
+    found = dict(options)
+    if network := found.pop("network", ""):
+        found |= {"nictype": "bridged", "parent": network}
+    return found
+
+
+def kind(options: Mapping[str, str]) -> Kind:
+    """How it is connected, of properties that were checked."""
+    return cast(Kind, "bridged" if options.get("network") else options["nictype"])
+
+
+def is_paired(options: Mapping[str, str]) -> bool:
+    """Whether it is a pair of interfaces with one end on the host."""
+    return kind(options) in ("bridged", "p2p", "routed")
+
+
+def addresses(options: Mapping[str, str]) -> list[str]:
+    """Its own addresses, IPv4 first, in one spelling and without prefix length."""
+    found = []
+    for family in FAMILIES:
+        for word in options.get(f"ipv{family}.address", "").split(","):
+            if word.strip() not in ("", NONE):
+                found.append(str(ipaddress.ip_address(word.strip())))
+    return found
+
+
+def family(address: str) -> int:
+    """4 or 6."""
+    return ipaddress.ip_address(address).version
+
+
+def whole(address: str) -> str:
+    """The address as a network of its own: `10.0.0.1/32`."""
+    parsed = ipaddress.ip_address(address)
+    return f"{parsed}/{parsed.max_prefixlen}"
+
+
+def is_in(address: str, subnet: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    """Whether the address is one that systems of the subnet may have."""
+    parsed = ipaddress.ip_address(address)
+    if parsed.version == 4:
+        return parsed in subnet and parsed not in (subnet.network_address, subnet[-1])
+    return parsed in subnet and parsed != subnet.network_address
+
+
+def parse_address(family: int, *, several: bool) -> Callable[[str], list[str]]:
+    """A parser of `ipvN.address`: one address (or `none`), or a list of them."""
+
+    def parse(text: str) -> list[str]:
+        words = [word.strip() for word in text.split(",")] if several else [text]
+        if not several and text == NONE:
+            return []
+        for word in words:
+            _check_address(word, family)
+        return words
+
+    return parse
+
+
+def _check_address(text: str, family: int) -> None:
+    try:
+        parsed = ipaddress.ip_address(text)
+    except ValueError:
+        parsed = None
+    ordinary = parsed is not None and not (
+        parsed.is_multicast or parsed.is_unspecified or parsed.is_loopback or parsed.is_link_local
+    )
+    if parsed is None or parsed.version != family or not ordinary or "%" in text:
+        raise InvalidInput(f"Invalid value: {text} (not an IPv{family} address of a system)")
+
+
+def check(options: Mapping[str, str]) -> None:
+    """What properties mean together; InvalidInput otherwise."""
+    if options.get("network"):
+        for key, value in (("nictype", "bridged"), ("parent", options["network"])):
+            if options.get(key) not in (None, "", value):
+                raise InvalidInput(f'"network" says what "{key}" says too: remove one of them')
+    how = kind(options)
+    if how in ("bridged", "macvlan", "physical") and not (options.get("parent") or options.get("network")):
+        raise InvalidInput(f"Missing parent for {how} type nic.")
+    for family in FAMILIES:
+        key, guard = f"ipv{family}.address", f"security.ipv{family}_filtering"
+        if family == 4 and is_true(options.get(guard, "")) and not options.get(key):
+            raise InvalidInput(f'"{guard}" needs "{key}": the address that the container may use, or "none"')
+    if how == "routed" and not addresses(options):
+        raise InvalidInput('a routed nic needs "ipv4.address" or "ipv6.address"')
+
+
+def reserved(device: Mapping[str, str], volatile: Mapping[str, str]) -> tuple[str, str, list[str]] | None:
+    """(network, MAC address, addresses) that DHCP keeps for a nic; None if it keeps none.
+
+    volatile: what `volatile.DEVICE.*` holds.
+    """
+    if device.get("type") != "nic" or not (device.get("network") or device.get("nictype") == "bridged"):
+        return None
+    hwaddr = device.get("hwaddr") or volatile.get("hwaddr", "")
+    own = addresses(device)
+    return (plain(device)["parent"], hwaddr.lower(), own) if own and hwaddr else None

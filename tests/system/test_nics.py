@@ -1,0 +1,163 @@
+"""Network interfaces of containers: plugged live and at start, bounded, restored after reboots; read from the kernel."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.harness import Daemon
+from tests.system.test_devices import add, inside, reboot, wait_until
+
+SYSFS = Path("/sys/class/net")
+
+
+def host(*words: str) -> str:
+    """Output of a program on the host."""
+    return subprocess.run(words, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def volatile(daemon: Daemon, container: str, key: str) -> str:
+    return daemon.lxc("config", "get", container, f"volatile.{key}").strip()
+
+
+def link(daemon: Daemon, container: str, name: str) -> str:
+    return inside(daemon, container, "ip", "addr", "show", "dev", name)
+
+
+def rate(host_name: str) -> str:
+    """How fast the kernel lets traffic pass towards the container, as tc writes it; "": unbounded."""
+    found = re.search(r"class htb 1:10 .*\brate (\S+)", host("tc", "class", "show", "dev", host_name))
+    return found[1] if found else ""
+
+
+def policed(host_name: str) -> str:
+    """The nft rules on what comes from the container."""
+    found = subprocess.run(
+        ["nft", "list", "table", "netdev", f"wardian_{host_name}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout
+
+
+@pytest.fixture
+def wire() -> Iterator[str]:
+    """A pair of interfaces of the host: the parent of macvlan, physical and routed nics."""
+    near, far = f"wtn{os.getpid() % 100000}", f"wtf{os.getpid() % 100000}"
+    host("ip", "link", "add", near, "type", "veth", "peer", "name", far)
+    host("ip", "link", "set", near, "up")
+    host("ip", "link", "set", far, "up")
+    yield near
+    if (SYSFS / far).exists():
+        host("ip", "link", "del", far)
+
+
+def test_a_bridged_nic_is_plugged_and_unplugged(daemon: Daemon, container: str) -> None:
+    options = ("nictype=bridged", f"parent={daemon.bridge}", "name=eth10", "hwaddr=00:16:3e:aa:bb:cc")
+    add(daemon, container, "second", "nic", *options, "mtu=1400")
+    shown = link(daemon, container, "eth10")
+    assert "00:16:3e:aa:bb:cc" in shown and "mtu 1400" in shown and ",UP" in shown
+    end = volatile(daemon, container, "second.host_name")
+    assert (SYSFS / daemon.bridge / "brif" / end).exists()
+    assert Path(f"/proc/sys/net/ipv6/conf/{end}/disable_ipv6").read_text() == "1\n"
+    daemon.lxc("config", "device", "remove", container, "second")
+    assert not (SYSFS / end).exists()
+    assert "eth10" not in inside(daemon, container, "ip", "link")
+    assert volatile(daemon, container, "second.host_name") == ""
+
+
+def test_nics_survive_restarts_and_reboots(daemon: Daemon, container: str) -> None:
+    daemon.lxc("config", "device", "override", container, "eth0", "limits.ingress=8Mbit")
+    first, hwaddr = volatile(daemon, container, "eth0.host_name"), volatile(daemon, container, "eth0.hwaddr")
+    daemon.lxc("restart", "-f", container)
+    assert volatile(daemon, container, "eth0.host_name") == first
+    assert hwaddr in link(daemon, container, "eth0")
+    assert rate(first) == "8Mbit"
+    daemon.lxc("config", "device", "set", container, "eth0", "limits.egress", "16Mbit")
+    add(daemon, container, "later", "nic", f"network={daemon.bridge}", "limits.max=4Mbit")
+    later = volatile(daemon, container, "later.host_name")
+    reboot(daemon, container)
+    wait_until(daemon, container, f"ip link show {volatile(daemon, container, 'later.name')}")
+    wait_until(daemon, container, "ip addr show eth0 | grep 'inet '")
+    assert (rate(first), rate(later)) == ("8Mbit", "4Mbit")
+    assert "2000 kbytes/second" in policed(first) or "2000000 bytes/second" in policed(first)
+    assert Path(f"/proc/sys/net/ipv6/conf/{first}/disable_ipv6").read_text() == "1\n"
+    daemon.lxc("config", "device", "remove", container, "later")
+    reboot(daemon, container)
+    assert volatile(daemon, container, "later.name") == ""
+    assert not (SYSFS / later).exists()
+
+
+def test_limits_change_in_place(daemon: Daemon, container: str) -> None:
+    daemon.lxc("config", "device", "override", container, "eth0", "limits.max=8Mbit")
+    end = volatile(daemon, container, "eth0.host_name")
+    index = (SYSFS / end / "ifindex").read_text()
+    assert rate(end) == "8Mbit" and "limit rate over" in policed(end)
+    daemon.lxc("config", "device", "set", container, "eth0", "limits.max", "80Mbit")
+    assert rate(end) == "80Mbit"
+    daemon.lxc("config", "device", "unset", container, "eth0", "limits.max")
+    assert rate(end) == "" and policed(end) == ""
+    assert (SYSFS / end / "ifindex").read_text() == index
+    assert "limits.max" in daemon.error("config", "device", "set", container, "eth0", "limits.max", "fast")
+
+
+def test_macvlan_and_p2p_are_plugged_and_made_at_start(daemon: Daemon, container: str, wire: str) -> None:
+    add(daemon, container, "lan", "nic", "nictype=macvlan", f"parent={wire}", "name=lan0")
+    add(
+        daemon,
+        container,
+        "line",
+        "nic",
+        "nictype=p2p",
+        "name=line0",
+        "host_name=wtline0",
+        "limits.max=1Mbit",
+    )
+    for _ in range(2):
+        hwaddr = volatile(daemon, container, "lan.hwaddr")
+        assert hwaddr in link(daemon, container, "lan0") and f"lan0@if{index_of(wire)}" in link(
+            daemon, container, "lan0"
+        )
+        assert ",UP" in link(daemon, container, "line0") and rate("wtline0") == "1Mbit"
+        daemon.lxc("restart", "-f", container)
+    daemon.lxc("config", "device", "remove", container, "lan")
+    daemon.lxc("config", "device", "remove", container, "line")
+    assert not (SYSFS / "wtline0").exists()
+    assert "lan0" not in inside(daemon, container, "ip", "link")
+
+
+def index_of(interface: str) -> str:
+    return (SYSFS / interface / "ifindex").read_text().strip()
+
+
+def test_a_physical_interface_is_lent_and_comes_back(daemon: Daemon, container: str, wire: str) -> None:
+    was = (SYSFS / wire / "address").read_text(), (SYSFS / wire / "mtu").read_text()
+    add(daemon, container, "wan", "nic", "nictype=physical", f"parent={wire}", "name=wan0", "mtu=1300")
+    assert not (SYSFS / wire).exists()
+    assert "mtu 1300" in link(daemon, container, "wan0")
+    daemon.lxc("config", "device", "remove", container, "wan")
+    assert ((SYSFS / wire / "address").read_text(), (SYSFS / wire / "mtu").read_text()) == was
+    add(daemon, container, "wan", "nic", "nictype=physical", f"parent={wire}", "name=wan0")
+    inside(daemon, container, "ip", "link", "set", "wan0", "down")
+    inside(daemon, container, "ip", "link", "set", "wan0", "name", "mine")
+    daemon.lxc("stop", "-f", container)
+    assert (SYSFS / wire).exists()
+    daemon.lxc("start", container)
+    assert not (SYSFS / wire).exists() and ",UP" in link(daemon, container, "wan0")
+    daemon.lxc("stop", "-f", container)
+    assert (SYSFS / wire).exists()
+
+
+def test_a_nic_that_cannot_be_had_changes_nothing(daemon: Daemon, container: str) -> None:
+    before = sorted(path.name for path in SYSFS.iterdir())
+    taken = ("nictype=bridged", f"parent={daemon.bridge}", "name=eth0")
+    assert daemon.error("config", "device", "add", container, "x", "nic", *taken)
+    assert 'missing parent "wtnone0"' in daemon.error(
+        "config", "device", "add", container, "x", "nic", "nictype=macvlan", "parent=wtnone0"
+    )
+    assert sorted(path.name for path in SYSFS.iterdir()) == before
+    assert "x:" not in daemon.lxc("config", "show", container)
