@@ -112,7 +112,7 @@ class Traits:
 class Storage(Protocol):
     """One storage pool. Deals in volumes, never in containers.
 
-    A volume is a folder at `path(volume)` (mode 0711, owner root), holding for containers and images
+    A volume is a folder at `path(volume)` (owner root, closed to others), holding for containers and images
     `metadata.yaml`, `templates/` and `rootfs/` with unshifted owners (container root = uid 0 on disk).
     Where the driver keeps the files apart, `rootfs/` is empty until `mount`.
     Each change is atomic: after a crash a volume is there whole or `sweep` removes its remains.

@@ -142,6 +142,8 @@ class BtrfsStorage:
 
     async def mount(self, volume: Volume, idmap: IdMap | None = None) -> bool:
         """See ports.Storage: the files are always there."""
+        place = self._folders.existing(volume)
+        await self._do(f'open volume "{volume.name}"', lambda: folders.admit(place, idmap))
         return False
 
     async def unmount(self, volume: Volume) -> None:
@@ -160,7 +162,7 @@ class BtrfsStorage:
         with _folder(place.parent) as parent:
             made = folders.temporary(place)
             btrfs.create_subvolume(parent, made.name)
-            made.chmod(0o711)
+            made.chmod(0o700)
             folders.settle(made, place)
 
     async def copy(self, source: Volume, target: Volume) -> None:

@@ -56,6 +56,10 @@ class DirStorage:
 
     async def mount(self, volume: Volume, idmap: IdMap | None = None) -> bool:
         """See ports.Storage: the files are always there."""
+        try:
+            folders.admit(self._folders.existing(volume), idmap)
+        except OSError as error:
+            raise folders.failed(f'open volume "{volume.name}"', self.name, error) from error
         return False
 
     async def unmount(self, volume: Volume) -> None:
@@ -70,8 +74,7 @@ class DirStorage:
         place = self._folders.free(volume)
         try:
             made = folders.temporary(place)
-            made.mkdir(mode=0o711)
-            made.chmod(0o711)
+            made.mkdir(mode=0o700)
             folders.settle(made, place)
         except OSError as error:
             raise folders.failed(f'create volume "{volume.name}"', self.name, error) from error

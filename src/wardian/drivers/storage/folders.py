@@ -13,16 +13,18 @@ from pathlib import Path
 
 from wardian.errors import AlreadyExists, HostFailed, NotFound, OutOfSpace, WardianError
 from wardian.linux import syscalls
+from wardian.model.idmap import IdMap
 from wardian.ports import Volume, VolumeKind
 
 KINDS: dict[VolumeKind, tuple[str, int]] = {
-    "container": ("containers", 0o700),
+    "container": ("containers", 0o711),
     "image": ("images", 0o700),
     "snapshot": ("snapshots", 0o700),
     "custom": ("custom", 0o700),
     "custom-snapshot": ("custom-snapshots", 0o700),
 }
-"""Modes: files may be setuid root, and no user of the host may come near them."""
+"""Modes: files may be setuid root, and no user of the host may come near them. Of containers each volume
+is closed itself, but to the root of its own (`admit`)."""
 NESTED = ("snapshot", "custom-snapshot")
 MARK = ".tmp-"
 NO_SPACE = (28, 122)
@@ -30,18 +32,17 @@ NO_SPACE = (28, 122)
 
 
 class Folders:
-    """The layout of one pool below `root`. reachable: a driver that guards each container volume itself."""
+    """The layout of one pool below `root`."""
 
-    def __init__(self, root: Path, *, reachable: bool = False) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self._reachable = reachable
 
     def make(self) -> None:
         """The folders for each kind of volume; idempotent."""
-        for kind, (name, mode) in KINDS.items():
+        for name, mode in KINDS.values():
             folder = self.root / name
             folder.mkdir(exist_ok=True)
-            folder.chmod(0o711 if self._reachable and kind == "container" else mode)
+            folder.chmod(mode)
 
     def path(self, volume: Volume) -> Path:
         """The place of a volume."""
@@ -97,6 +98,13 @@ def settle(made: Path, place: Path) -> None:
         syscalls.renameat2(made, place, syscalls.RENAME_NOREPLACE)
     except FileExistsError:
         raise AlreadyExists(f'volume "{place.name}" already exists') from None
+
+
+def admit(place: Path, idmap: IdMap | None) -> None:
+    """Let the root of the container with this map come to its volume: at a reboot it opens it by path."""
+    if idmap is not None:
+        os.chown(place, 0, idmap.host_id("gid", 0) or 0)
+        place.chmod(0o710)
 
 
 def exchange(made: Path, place: Path) -> None:

@@ -45,7 +45,7 @@ class OverlayStorage:
     def __init__(self, name: str, root: Path) -> None:
         self.name = name
         self.version = platform.release()
-        self._folders = folders.Folders(root, reachable=True)
+        self._folders = folders.Folders(root)
         self._layers = Layers(root)
         self._lock = threading.Lock()  # held for moments, in worker threads, while chains change
         self._userns: tuple[IdMap, int] | None = None
