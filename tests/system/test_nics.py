@@ -1,4 +1,4 @@
-"""Network interfaces of containers: plugged live and at start, bounded, restored after reboots; read from the kernel."""
+"""Network interfaces of containers, plugged live and made at start: read from the kernel and from inside."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.harness import Daemon
-from tests.system.test_devices import add, inside, reboot, wait_until
+from tests.system.plugging import add, inside, reboot, wait_until
 
 SYSFS = Path("/sys/class/net")
 
