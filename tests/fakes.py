@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import shutil
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -19,12 +19,13 @@ from wardian.core.host import Host, Machine
 from wardian.core.lifecycle import Watcher
 from wardian.core.operations import Operations
 from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound, StaleRevision
+from wardian.model import devices
 from wardian.model.certificates import to_pem
 from wardian.model.confinement import Confinement
 from wardian.model.container import Network, Pool
 from wardian.model.idmap import IdMap
 from wardian.model.paths import Paths
-from wardian.model.plans import DevicePlan
+from wardian.model.plans import DevicePlan, Node
 from wardian.model.proxies import Proxies
 from wardian.ports import (
     Command,
@@ -452,6 +453,9 @@ class FakeRuntime:
     async def confine(self, started: Started, confinement: Confinement) -> None:
         self._faults.step("confine")
 
+    async def permit(self, started: Started, nodes: Collection[Node], *, allowed: bool) -> None:
+        self._faults.step("permit")
+
     async def execute(self, started: Started, command: Command, fds: tuple[int, int, int]) -> Process:
         self._faults.step("execute")
         return FakeProcess()
@@ -552,7 +556,7 @@ def make_host(root: Path, faults: Faults | None = None) -> Host:
         downloads=FakeDownloads(faults),
         addresses=FakeAddresses(),
         listener=FakeListener(faults),
-        devices={kind: FakeDevice(faults) for kind in ("disk", "nic", "none")},
+        devices={kind.name: FakeDevice(faults) for kind in devices.TYPES},
         idmap=IdMap.contiguous(1000000, 65536 * 10),
         machine=Machine(
             architectures=("x86_64", "i686"),

@@ -5,7 +5,7 @@ All methods that touch the host are coroutines; a driver moves blocking calls to
 A driver turns OSError into errors.HostFailed (OutOfSpace for ENOSPC/EDQUOT) naming the thing.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from wardian.model.confinement import Confinement
 from wardian.model.container import Network, Pool
 from wardian.model.idmap import IdMap
 from wardian.model.limits import Knob
-from wardian.model.plans import DevicePlan
+from wardian.model.plans import DevicePlan, Node
 from wardian.model.proxies import Proxies
 
 T = TypeVar("T")
@@ -481,7 +481,8 @@ class DeviceContext:
     container: str
     folder: Path
     """Where drivers keep what they make for devices of this container; made by `prepare`."""
-    rootfs: Path
+    own_volume: Path
+    """The files of the container itself."""
     idmap: IdMap
     """Empty: privileged."""
     volatile: Mapping[str, str]
@@ -640,6 +641,12 @@ class Runtime(Protocol):
 
     async def confine(self, started: Started, confinement: Confinement) -> None:
         """Have the AppArmor profile of what runs follow; `privileged` stays what it was at the start."""
+
+    async def permit(self, started: Started, nodes: Collection[Node], *, allowed: bool) -> None:
+        """Let a privileged container use device nodes of these numbers, or not any more.
+
+        Those that every container has stay allowed.
+        """
 
     async def execute(self, started: Started, command: Command, fds: tuple[int, int, int]) -> Process:
         """Run a command with fds as stdin, stdout and stderr; the caller closes its own copies."""

@@ -14,6 +14,14 @@ def add(daemon: Daemon, container: str, device: str, kind: str, *options: str) -
     daemon.lxc("config", "device", "add", container, device, kind, *options)
 
 
+def fails(daemon: Daemon, container: str, *words: str) -> bool:
+    return daemon.run("exec", container, "--", *words).returncode != 0
+
+
+def init_pid(daemon: Daemon, container: str) -> int:
+    return int(daemon.lxc("list", f"^{container}$", "-c", "p", "--format", "csv"))
+
+
 def reboot(daemon: Daemon, container: str) -> None:
     """Reboot from inside, and wait until the container runs anew."""
     before = daemon.lxc("list", f"^{container}$", "-c", "p", "--format", "csv")

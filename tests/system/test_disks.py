@@ -8,16 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.system.harness import Daemon
-from tests.system.plugging import add, inside
+from tests.system.plugging import add, fails, init_pid, inside
 from wardian.linux import blockdevs, cgroups
-
-
-def fails(daemon: Daemon, container: str, *words: str) -> bool:
-    return daemon.run("exec", container, "--", *words).returncode != 0
-
-
-def init_pid(daemon: Daemon, container: str) -> int:
-    return int(daemon.lxc("list", f"^{container}$", "-c", "p", "--format", "csv"))
 
 
 def test_without_shift_files_of_the_host_are_nobodys(daemon: Daemon, container: str, shared: Path) -> None:

@@ -6,6 +6,7 @@ is plugged and what is configured is a value (`model.device_steps`), applied in 
 """
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Awaitable, Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from wardian.errors import HostFailed, WardianError
 from wardian.model import device_steps, devices, throttle
 from wardian.model.container import Container, Devices
 from wardian.model.idmap import IdMap
-from wardian.model.plans import Plug, Plugs
+from wardian.model.plans import Node, Plug, Plugs
 from wardian.ports import DeviceContext, DeviceDriver, Started, Volume
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ def plan(host: Host, container: Container, wanted: Devices, idmap: IdMap, name: 
     around = DeviceContext(
         container=container.name,
         folder=host.paths.devices / container.name,
-        rootfs=volume / "rootfs",
+        own_volume=volume,
         idmap=idmap,
         volatile={k.removeprefix(prefix): v for k, v in container.config.items() if k.startswith(prefix)},
         volume=host.storage.get(custom.pool).path(custom.volume) if custom else None,
@@ -123,8 +124,8 @@ async def follow(host: Host, started: Started, container: Container, wanted: Dev
         await _attach(host, started, name, planned[name])
         undo.on_failure(_detach, host, started, name, planned[name])
     after = await host.records.plugs.get(started.name)
-    _throttle(host, started, plugs.now, after.now)
-    undo.on_failure(_throttle, host, started, after.now, plugs.now)
+    await _enforce(host, started, plugs, plugs.now, after.now)
+    undo.on_failure(_enforce, host, started, plugs, after.now, plugs.now)
 
 
 async def settle(host: Host, started: Started) -> None:
@@ -133,6 +134,8 @@ async def settle(host: Host, started: Started) -> None:
     for name, plug in reversed(plugs.now.items()):
         if not plug.settled:
             await _logged(started, name, _detach(host, started, name, plug))
+    plugs = await host.records.plugs.find(started.name) or plugs
+    await _logged(started, "all", _enforce(host, started, plugs, {}, plugs.now))
 
 
 async def rebooted(host: Host, started: Started) -> None:
@@ -150,7 +153,7 @@ async def rebooted(host: Host, started: Started) -> None:
             await _logged(started, name, _driver(host, plug).connected(plug.plan, started))
     for name in steps.attach:
         await _logged(started, name, _attach(host, started, name, plugs.now[name]))
-    _throttle(host, started, plugs.at_start, plugs.now)
+    await _logged(started, "all", _enforce(host, started, plugs, plugs.at_start, plugs.now))
 
 
 async def _logged(started: Started, name: str, step: Awaitable[None]) -> None:
@@ -205,8 +208,13 @@ def _driver(host: Host, plug: Plug) -> DeviceDriver:
     return host.devices[plug.options["type"]]
 
 
-def _throttle(host: Host, started: Started, old: Mapping[str, Plug], new: Mapping[str, Plug]) -> None:
-    """Have the limits of disks follow a change; HostFailed with the former ones in force."""
+async def _enforce(
+    host: Host, started: Started, plugs: Plugs, old: Mapping[str, Plug], new: Mapping[str, Plug]
+) -> None:
+    """Have what counts for all devices together follow a change: limits, and which nodes may be used.
+
+    HostFailed with the former limits in force.
+    """
     before, after = _throttles(old), _throttles(new)
     version = host.runtime.cgroups
     try:
@@ -214,14 +222,28 @@ def _throttle(host: Host, started: Started, old: Mapping[str, Plug], new: Mappin
     except HostFailed:
         host.runtime.limit(started, throttle.change(after, before, version))
         raise
+    if not plugs.idmap.ranges:  # others are root in a namespace of their own, where rules say nothing
+        nodes = [_nodes(found) for found in (old, new)]
+        await host.runtime.permit(started, nodes[1] - nodes[0], allowed=True)
+        await host.runtime.permit(started, nodes[0] - nodes[1], allowed=False)
+
+
+def _nodes(plugs: Mapping[str, Plug]) -> set[Node]:
+    """What may be used, whoever owns it."""
+    mounts = (mount for plug in plugs.values() for mount in plug.plan.mounts)
+    return {dataclasses.replace(mount.node, uid=0, gid=0, mode=0) for mount in mounts if mount.node}
 
 
 def _throttles(plugs: Mapping[str, Plug]) -> list[throttle.Throttle]:
     return [found for plug in plugs.values() for found in plug.plan.throttles]
 
 
-def settings(host: Host, plugs: Mapping[str, Plug]) -> list[tuple[str, str]]:
-    """The liblxc lines of a container that starts with these devices."""
+def settings(host: Host, plugs: Mapping[str, Plug], idmap: IdMap) -> list[tuple[str, str]]:
+    """The liblxc lines of a container that starts with these devices and this map."""
     version = host.runtime.cgroups
     prefix = "lxc.cgroup2." if version == "v2" else "lxc.cgroup."
-    return [(prefix + name, value) for name, value in throttle.knobs(_throttles(plugs), version)]
+    lines = [(prefix + name, value) for name, value in throttle.knobs(_throttles(plugs), version)]
+    rules = [] if idmap.ranges else sorted(node.rule for node in _nodes(plugs))
+    return lines + [
+        (f"{name}.devices.allow", rule) for rule in rules for name in ("lxc.cgroup", "lxc.cgroup2")
+    ]

@@ -378,7 +378,7 @@ def _plan(
         kernel_limits=kernel_limits.limits_of(config),
         sysctls=kernel_limits.sysctls_of(config),
         environment={k.removeprefix("environment."): v for k, v in keys.under(config, "environment.")},
-        settings=[*limits.settings(host, config), *device_plugs.settings(host, plugs)],
+        settings=[*limits.settings(host, config), *device_plugs.settings(host, plugs, wanted)],
         devices=[*(plug.plan for plug in plugs.values()), DevicePlan(mounts=(devlxd,))],
         raw=config.get("raw.lxc", ""),
     )

@@ -6,18 +6,20 @@ From then on it is root of the container and nothing else; paths are resolved wi
 root, whatever links lie there.
 
 Usage: inside.py attach USERNS_FD|- MNTNS_FD PLACE bind|rbind folder|file TARGET
-       inside.py detach USERNS_FD|- MNTNS_FD DEVICE:INODE TARGET
+       inside.py detach USERNS_FD|- MNTNS_FD DEVICE:INODE keep|remove TARGET
 
 `attach` shows at TARGET what is at PLACE on the host. A mount that comes from a namespace of more power
 is locked: it stays read-only, whatever root of the container tries (mount_namespaces(7)). To have it so, it
 is cloned from a copy of the host's mount namespace that belongs to the container's user namespace.
 
 `detach` removes what is mounted at the target only while it is the given file; what is not there
-(any more) is no error. On failure the last line of stderr says what failed and why.
+(any more) is no error. `remove`: also the empty file that it was mounted on. On failure the last line of
+stderr says what failed and why.
 """
 
 import errno
 import os
+import stat
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -84,9 +86,28 @@ def attach(root: int, tree_fd: int, kind: str, target: str) -> None:
     syscalls.move_mount_to(tree_fd, open_place(root, target, is_folder=kind == "folder"), target)
 
 
-def detach(root: int, proc_fds: int, expected: str, target: str) -> None:
+def detach(root: int, proc_fds: int, expected: str, point: str, target: str) -> None:
     """Remove what is mounted at the target, as long as it is the expected file."""
     os.fchdir(proc_fds)
+    unmount(root, expected, target)
+    if point == "remove":
+        remove_empty_file(root, target)
+
+
+def remove_empty_file(root: int, target: str) -> None:
+    """Remove an empty file that nothing is mounted on; anything else stays."""
+    folder, name = os.path.split(target)
+    try:
+        parent = syscalls.openat2(root, folder or ".", os.O_PATH | os.O_DIRECTORY, resolve=WITHIN)
+        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if stat.S_ISREG(found.st_mode) and found.st_size == 0:
+            os.unlink(name, dir_fd=parent)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+def unmount(root: int, expected: str, target: str) -> None:
+    """Remove the expected file from the target as often as it is mounted there. Works in /proc/self/fd."""
     while True:
         try:
             place = syscalls.openat2(root, target, os.O_PATH, resolve=WITHIN)

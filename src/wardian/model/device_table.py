@@ -1,4 +1,4 @@
-"""What a row of the table of devices is, and the rows of network interfaces."""
+"""What a row of the table of devices is, and the rows of network interfaces, nodes, usb and gpu."""
 
 from dataclasses import dataclass
 
@@ -106,4 +106,43 @@ NIC_TYPES: tuple[DeviceType, ...] = (
 
 NIC_OPTIONS = (
     Option("nictype", values.choice(*(nic.name for nic in NIC_TYPES)), "How it is connected; required."),
+)
+
+_OWNERSHIP = (
+    Option("uid", values.ID, "Owner of the node inside.", "0"),
+    Option("gid", values.ID, "Group of the node inside.", "0"),
+    Option("mode", values.MODE, "Permission bits of the node.", "0660"),
+)
+_VENDOR = Option("vendorid", values.HEX_ID, "Vendor of the device. Unset: any.")
+_PRODUCT = Option("productid", values.HEX_ID, "Product of the vendor. Unset: any.")
+_FOLLOWED = "`false`: the container may run without it, and gets it as soon as the host has it."
+
+NODE_OPTIONS = (
+    Option(
+        "path", values.MOUNT_POINT, "Where the node is in the container, and on the host without `source`."
+    ),
+    Option("source", values.HOST_PATH, "The node on the host."),
+    Option(
+        "major", values.DEVICE_NUMBER, "Number of the driver; with `minor` in place of a node of the host."
+    ),
+    Option("minor", values.DEVICE_NUMBER, "Number of the device for its driver."),
+    *_OWNERSHIP,
+    Option("required", values.BOOL, _FOLLOWED, "true"),
+)
+
+USB_OPTIONS = (
+    _VENDOR,
+    _PRODUCT,
+    Option("serial", values.LINE, "Serial number of the device. Unset: any."),
+    *_OWNERSHIP,
+    Option("required", values.BOOL, _FOLLOWED, "false"),
+)
+
+GPU_OPTIONS = (
+    _VENDOR,
+    _PRODUCT,
+    Option("id", values.COUNT, "Number of the card, as in `/dev/dri/card0`."),
+    Option("pci", values.PCI, "Where the card is on the PCI bus."),
+    *_OWNERSHIP,
+    Option("required", values.BOOL, _FOLLOWED, "true"),
 )

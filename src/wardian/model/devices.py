@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from wardian.errors import InvalidInput
 from wardian.model import forwards, names, nics, units, values
 from wardian.model.container import Devices
-from wardian.model.device_table import NIC_OPTIONS, NIC_TYPES, DeviceType, Option
+from wardian.model.device_table import (
+    GPU_OPTIONS,
+    NIC_OPTIONS,
+    NIC_TYPES,
+    NODE_OPTIONS,
+    USB_OPTIONS,
+    DeviceType,
+    Option,
+)
 from wardian.model.expand import is_root, root_device
 
 Device = Mapping[str, str]
@@ -76,8 +84,15 @@ TYPES: tuple[DeviceType, ...] = (
             ),
         ),
     ),
+    DeviceType("unix-char", "A character device of the host, or one of given numbers.", NODE_OPTIONS),
+    DeviceType(
+        "unix-block", "A block device of the host, or one of given numbers; not mounted.", NODE_OPTIONS
+    ),
+    DeviceType("usb", "USB devices, wherever and whenever they are plugged in.", USB_OPTIONS),
+    DeviceType("gpu", "Graphics cards: all of the host, or those that fit.", GPU_OPTIONS),
 )
 
+_UNIX = ("unix-char", "unix-block")
 _BY_NAME = {kind.name: kind for kind in TYPES}
 _NIC_BY_NAME = {kind.name: kind for kind in NIC_TYPES}
 
@@ -121,6 +136,8 @@ def mount_point(device: Device) -> str:
 
 def place_of(device: Device) -> str:
     """Where a device is mounted in the container, as of `mount_point`; "" for others and the root disk."""
+    if device.get("type") in _UNIX:
+        return mount_point({"path": device.get("path") or device["source"]})
     has_place = device.get("type") == "disk" and not is_root(device)
     return mount_point(device) if has_place else ""
 
@@ -158,6 +175,8 @@ def _check_properties(device: Device) -> None:
         _check_disk(device)
     if kind == "proxy":
         forwards.check(device)
+    if kind in _UNIX:
+        _check_unix(device)
 
 
 def _check_nictype(device: Device) -> None:
@@ -188,6 +207,16 @@ def _check_disk(device: Device) -> None:
         raise InvalidInput('the files of the root disk are the container\'s anyway; remove "shift"')
     if at_root and units.is_true(device.get("recursive", "")):
         raise InvalidInput("The recursive option is only supported for additional bind-mounted paths.")
+
+
+def _check_unix(device: Device) -> None:
+    if not device.get("path") and not device.get("source"):
+        raise InvalidInput('Unix device entry is missing the required "path" property.')
+    if mount_point({"path": device.get("path") or device["source"]}) == "/":
+        raise InvalidInput("a device node cannot be at /")
+    if bool(device.get("major")) != bool(device.get("minor")):
+        path = device.get("path") or device["source"]
+        raise InvalidInput(f"Both major and minor must be supplied for device: {path}")
 
 
 def _check_paths(devices: Devices) -> None:

@@ -71,6 +71,11 @@ class Node:
     gid: int
     mode: int
 
+    @property
+    def rule(self) -> str:
+        """As control groups write what is allowed: `c 1:3 rwm` (cgroup-v1/devices.rst)."""
+        return f"{self.kind[0]} {self.major}:{self.minor} rwm"
+
 
 @dataclass(frozen=True)
 class Mount:

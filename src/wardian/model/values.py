@@ -157,6 +157,17 @@ def parse_disk_source(text: str) -> str:
     return text
 
 
+def _pattern(pattern: str, meaning: str) -> Callable[[str], str]:
+    compiled = re.compile(pattern)
+
+    def parse(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise InvalidInput(f"Invalid value: {text} (not {meaning})")
+        return text
+
+    return parse
+
+
 BOOL = Type("boolean", "`true` or `false`", units.parse_bool)
 INTEGER = Type("integer", "a whole number", units.parse_int)
 COUNT = Type("integer", "a whole number, 0 or more", _between(0, 2**31 - 1))
@@ -186,6 +197,15 @@ SHIFT = Type(
     "ids", "`true`, `false`, or pairs HOST:INSIDE as in `1001:0`, `uid:1001:0,gid:100:0`", shift.parse
 )
 THROTTLE = Type("rate", "bytes a second as in `10MB`, or operations as in `500iops`", throttle.parse)
+DEVICE_NUMBER = Type("integer", "0 to 1048575", _between(0, (1 << 20) - 1))
+HEX_ID = Type(
+    "hexadecimal number", "four digits as in `046d`", _pattern(r"[0-9a-fA-F]{4}", "four digits as in 046d")
+)
+PCI = Type(
+    "PCI address",
+    "as in `0000:01:00.0`",
+    _pattern(r"(?:[0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]", "as in 0000:01:00.0"),
+)
 POOL = Type("name", "a storage pool", names.check_pool)
 MOUNT_POINT = Type("path", "a path in the container", parse_mount_point)
 HOST_PATH = Type("path", "an absolute path of the host", parse_host_path)

@@ -32,6 +32,19 @@ def refusal(device: dict[str, str], *, name: str = "x") -> str:
         {**ROOT, "size": "10GB", "readonly": "true"},
         {**ROOT, "source": ""},
         {**DATA, "optional": "yes", "readonly": "no", "recursive": "1"},
+        {**DATA, "shift": "1001:0", "limits.read": "10MB", "limits.write": "20iops", "limits.max": "1GB"},
+        {"type": "unix-char", "path": "/dev/ttyS0", "uid": "1000", "gid": "5", "mode": "0640"},
+        {"type": "unix-char", "source": "/dev/ttyS0", "required": "false"},
+        {"type": "unix-block", "path": "/dev/x", "major": "7", "minor": "3"},
+        {"type": "usb", "vendorid": "046D", "productid": "c52b", "serial": "A1", "required": "true"},
+        {
+            "type": "gpu",
+            "id": "0",
+            "vendorid": "8086",
+            "productid": "1234",
+            "pci": "01:00.0",
+            "mode": "0666",
+        },
     ],
 )
 def test_a_device_may_be(device: dict[str, str]) -> None:
@@ -42,10 +55,10 @@ def test_a_device_may_be(device: dict[str, str]) -> None:
     ("device", "message"),
     [
         ({}, "Missing device type for device 'x'"),
-        ({"type": "gpu"}, "Invalid device type for device 'x': gpu (not one of none, nic, disk, proxy)"),
         (
-            {"type": "unix-char"},
-            "Invalid device type for device 'x': unix-char (not one of none, nic, disk, proxy)",
+            {"type": "floppy"},
+            "Invalid device type for device 'x': floppy "
+            "(not one of none, nic, disk, proxy, unix-char, unix-block, usb, gpu)",
         ),
     ],
 )
@@ -80,6 +93,25 @@ def test_a_wrong_type_is_refused(device: dict[str, str], message: str) -> None:
             "The recursive option is only supported for additional bind-mounted paths.",
         ),
         ({**DATA, "hwaddr": "x"}, "Invalid device configuration key for disk: hwaddr"),
+        ({"type": "unix-char"}, 'Unix device entry is missing the required "path" property.'),
+        ({"type": "unix-char", "path": "/"}, "a device node cannot be at /"),
+        (
+            {"type": "unix-char", "path": "/dev/x", "major": "1"},
+            "Both major and minor must be supplied for device: /dev/x",
+        ),
+        (
+            {"type": "unix-block", "path": "/dev/x", "mode": "rw"},
+            "mode: Invalid value: rw (not an octal mode such as 0660)",
+        ),
+        (
+            {"type": "usb", "vendorid": "../x"},
+            "vendorid: Invalid value: ../x (not four digits as in 046d)",
+        ),
+        ({"type": "gpu", "pci": "0"}, "pci: Invalid value: 0 (not as in 0000:01:00.0)"),
+        (
+            {**ROOT, "shift": "true"},
+            'the files of the root disk are the container\'s anyway; remove "shift"',
+        ),
         ({**DATA, "readonly": "maybe"}, "readonly: Invalid value for a boolean: maybe"),
         ({**DATA, "source": "srv"}, '"source" is not an absolute path; for a volume, set "pool", too'),
         ({**DATA, "path": "/../etc"}, "path: Invalid value: /../etc (not a plain path in the container)"),

@@ -23,7 +23,7 @@ class DiskDevice(MountedDevice):
         """See ports.DeviceDriver."""
         target = options["path"].strip("/")
         if not target:
-            return DevicePlan(name, throttles=_throttles(name, options, around.rootfs))
+            return DevicePlan(name, throttles=_throttles(name, options, around.own_volume))
         source = around.volume or Path(options["source"])
         if not source.exists():
             if is_true(options.get("optional", "")):

@@ -181,7 +181,7 @@ async def _take_out(device: str, mount: Mount, started: Started) -> None:
         shown = os.stat(mount.place)
     except OSError:
         return
-    words = [f"{shown.st_dev}:{shown.st_ino}", mount.target]
+    words = [f"{shown.st_dev}:{shown.st_ino}", "remove" if mount.node else "keep", mount.target]
     await _run_inside(device, started, "detach", words)
 
 

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from wardian.model import cpus, kernel_limits
 from wardian.model.confinement import Confinement
 from wardian.model.limits import Knob
 from wardian.model.paths import Paths
+from wardian.model.plans import Node
 from wardian.ports import Command, Process, Started, StartPlan, Usage
 
 log = logging.getLogger(__name__)
@@ -266,6 +267,14 @@ class Lxc:
                 raise HostFailed(
                     f'cannot set {name} of container "{started.name}" to "{value}": {error.strerror}'
                 ) from error
+
+    async def permit(self, started: Started, nodes: Collection[Node], *, allowed: bool) -> None:
+        """See ports.Runtime. By liblxc's program: on cgroup v2 the monitor has to change a BPF program."""
+        file = "devices.allow" if allowed else "devices.deny"
+        for rule in sorted({node.rule for node in nodes} - set(render.PRIVILEGED_DEVICES)):
+            what = f'set {file} of container "{started.name}" to "{rule}"'
+            argv = ["lxc-cgroup", "-n", started.name, "-P", str(self._paths.containers), file, rule]
+            await process.check(what, argv)
 
     async def execute(self, started: Started, command: Command, fds: tuple[int, int, int]) -> Process:
         """See ports.Runtime."""

@@ -1,0 +1,64 @@
+"""Device nodes in containers: usable, owned as asked for, gone when unplugged; seen from inside."""
+
+import pytest
+
+from tests.system.harness import Daemon
+from tests.system.plugging import add, fails, init_pid, inside
+from wardian.linux import cgroups
+
+READ = ("dd", "if=/dev/mine", "of=/dev/null", "bs=1", "count=1")
+
+
+def test_a_node_is_usable_and_owned_as_asked_for(daemon: Daemon, container: str) -> None:
+    options = ("source=/dev/zero", "path=/dev/mine", "uid=1000", "gid=5", "mode=0640")
+    add(daemon, container, "zero", "unix-char", *options)
+    for _ in ("by hot-plug", "at start"):
+        assert inside(daemon, container, "stat", "-c", "%F %t:%T %u:%g %a", "/dev/mine") == (
+            "character special file 1:5 1000:5 640"
+        )
+        inside(daemon, container, *READ)
+        daemon.lxc("restart", "-f", container)
+    daemon.lxc("config", "device", "remove", container, "zero")
+    assert fails(daemon, container, "test", "-e", "/dev/mine")
+
+
+def test_a_node_of_given_numbers(daemon: Daemon, container: str) -> None:
+    add(daemon, container, "full", "unix-char", "path=/dev/mine", "major=1", "minor=7")
+    assert inside(daemon, container, "stat", "-c", "%t:%T", "/dev/mine") == "1:7"
+    assert "No space left" in daemon.error("exec", container, "--", "sh", "-c", "echo x > /dev/mine")
+
+
+@pytest.fixture
+def privileged(daemon: Daemon, name: str) -> str:
+    """A running privileged container."""
+    daemon.lxc("launch", "bb", name, "-c", "security.privileged=true")
+    return name
+
+
+def test_a_privileged_container_may_use_what_it_was_given(daemon: Daemon, privileged: str) -> None:
+    add(daemon, privileged, "log", "unix-char", "source=/dev/kmsg", "path=/dev/mine")
+    opened = ("sh", "-c", "exec 3< /dev/mine")
+    for _ in ("by hot-plug", "at start"):
+        inside(daemon, privileged, *opened)
+        daemon.lxc("restart", "-f", privileged)
+    if cgroups.kind_of() == "v1":
+        group = cgroups.Group(init_pid(daemon, privileged))
+        assert "c 1:11 rwm" in (group.read("devices", "devices.list", "") or "")
+        daemon.lxc("config", "device", "remove", privileged, "log")
+        assert "c 1:11 rwm" not in (group.read("devices", "devices.list", "") or "")
+
+
+def test_what_every_container_has_stays(daemon: Daemon, privileged: str) -> None:
+    add(daemon, privileged, "zero", "unix-char", "source=/dev/zero", "path=/dev/mine")
+    daemon.lxc("config", "device", "remove", privileged, "zero")
+    inside(daemon, privileged, "dd", "if=/dev/zero", "of=/dev/null", "bs=1", "count=1")
+
+
+def test_what_is_not_there_is_named(daemon: Daemon, container: str) -> None:
+    words = ("config", "device", "add", container, "x")
+    missing = daemon.error(*words, "unix-char", "path=/dev/nothing-of-the-kind")
+    assert '"/dev/nothing-of-the-kind" is no device of this host' in missing
+    assert "is a character device" in daemon.error(*words, "unix-block", "path=/dev/null")
+    assert "no USB device vendorid 0000" in daemon.error(*words, "usb", "vendorid=0000", "required=true")
+    assert "no graphics card pci 0000:ff:00.0" in daemon.error(*words, "gpu", "pci=0000:ff:00.0")
+    assert daemon.lxc("config", "device", "list", container).strip() == ""
