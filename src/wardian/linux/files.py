@@ -31,18 +31,3 @@ def read_inside(folder: Path, name: str, *, limit: int) -> bytes | None:
     if len(content) > limit:
         raise ValueError(f"{folder}/{name} is larger than {limit} bytes")
     return content
-
-
-def exists_inside(root: str, name: str) -> bool:
-    """Whether `name` exists in the tree at root, links resolved within that tree."""
-    try:
-        top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        os.close(syscalls.openat2(top, name, os.O_PATH, resolve=syscalls.RESOLVE_IN_ROOT))
-    except OSError:
-        return False
-    finally:
-        os.close(top)
-    return True

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from wardian.drivers.rootfs import bootstrap, pack, patch, render, unpack
+from wardian.drivers.rootfs import bootstrap, pack, patch, render, templates, unpack
 from wardian.model.idmap import IdMap
 from wardian.model.proxies import Proxies
 from wardian.ports import ImageFiles, Packed, PackedFile, PackedTree, Progress, TemplateJob
@@ -31,7 +31,10 @@ class ConfinedRootfs:
     async def apply_templates(self, folder: Path, jobs: Sequence[TemplateJob]) -> None:
         """See ports.Rootfs."""
         for job in jobs:
-            await asyncio.to_thread(render.apply, folder, job)
+            text = await asyncio.to_thread(templates.read, folder, job)
+            if text is not None:
+                rendered = await render.render(text, job)
+                await asyncio.to_thread(templates.write, folder, job.target, rendered)
 
     def can_patch(self) -> bool:
         """See ports.Rootfs."""

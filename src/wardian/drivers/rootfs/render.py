@@ -1,86 +1,94 @@
-"""Templates of an image, rendered into a root file system that is not trusted.
+"""The text of a template, by a bounded engine (engine.py).
 
-The engine has no loader and no globals but `config_get`; its work is bounded by fuel. Both ends are
-opened by descriptor: the source beneath `templates/`, the target inside `rootfs/` as its own root.
+Templates are written for pongo2, which is close to Django's; the spellings that differ are changed
+first. Fuel bounds the steps, but a few steps can make a text of any size (`"x" * 1000000000`), so only
+plain templates, whose text cannot be larger than their values allow, are rendered in the daemon:
+names, `config_get`, comparisons. Others are rendered by a program with little memory and time, which
+costs some 50 ms.
 """
 
-import os
-import stat
-from pathlib import Path
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-import minijinja
-
-from wardian.errors import HostFailed, InvalidInput
-from wardian.linux import files, syscalls
+from wardian.drivers.rootfs import engine
+from wardian.errors import InvalidInput
+from wardian.linux import process
 from wardian.ports import TemplateJob
 
-TEMPLATE_BYTES = 1024 * 1024
-FUEL = 1_000_000
-RESOLVE = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
+TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+_ATOM = (
+    r"""(?:config_get\(\s*(?:"[^"\\]*"|'[^'\\]*')\s*(?:,\s*(?:"[^"\\]*"|'[^'\\]*'|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\s*)?\)"""
+    r"""|"[^"\\]*"|'[^'\\]*'|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)"""
+)
+_SHOW = rf"\{{\{{-?\s*{_ATOM}(?:\s*\|\s*(?:upper|lower|trim))*\s*-?\}}\}}"
+_TEST = rf"(?:not\s+)?{_ATOM}(?:\s*(?:==|!=)\s*{_ATOM})?"
+_STATEMENT = rf"\{{%-?\s*(?:(?:if|elif)\s+{_TEST}(?:\s+(?:and|or)\s+{_TEST})*|else|endif)\s*-?%\}}"
+PLAIN_TAG = re.compile(rf"{_SHOW}|{_STATEMENT}|\{{#.*?#\}}", re.DOTALL)
+"""What a plain template may hold besides text."""
+_FILTER_ARGUMENT = re.compile(r"""\|\s*(\w+)\s*:\s*("[^"]*"|'[^']*'|[\w.]+)""")
 
 
-def render(text: str, job: TemplateJob) -> str:
+def as_jinja(text: str) -> str:
+    """The template with pongo2's spellings changed: `|filter:argument`, `&&`, `||`."""
+
+    def change(match: re.Match[str]) -> str:
+        tag = _FILTER_ARGUMENT.sub(_filter, match[0])
+        return tag.replace("&&", " and ").replace("||", " or ") if tag.startswith("{%") else tag
+
+    return TAG.sub(change, text)
+
+
+def _filter(match: re.Match[str]) -> str:
+    """A filter with its argument; pongo2's `default` stands in for everything empty."""
+    name, argument = match.groups()
+    return f"|{name}({argument}, true)" if name == "default" else f"|{name}({argument})"
+
+
+def is_plain(text: str, context: Mapping[str, Any]) -> bool:
+    """Whether a template (in Jinja's spelling) can be rendered without danger to our memory."""
+    tags = TAG.findall(text)
+    if not all(PLAIN_TAG.fullmatch(tag) for tag in tags):
+        return False
+    shown = sum(tag.startswith("{{") for tag in tags)
+    longest: int = max(map(len, _values(context)), default=0)
+    most: int = len(text) + shown * longest
+    return most <= int(engine.OUTPUT_BYTES)
+
+
+def _values(context: object) -> Iterator[str]:
+    """Every text in the context, and each part of it as it would be shown whole."""
+    if isinstance(context, Mapping):
+        yield str(dict(context))
+        for value in context.values():
+            yield from _values(value)
+    else:
+        yield str(context)
+
+
+async def render(source: str, job: TemplateJob) -> str:
     """The rendered text; InvalidInput naming the template and what is wrong in it."""
-    config = job.context.get("config", {})
-    assert isinstance(config, dict)
-
-    def config_get(key: str, default: str = "") -> str:
-        value: str = config.get(key, default)
-        return value.rstrip("\n")
-
-    engine = minijinja.Environment(undefined_behavior="lenient", fuel=FUEL, keep_trailing_newline=True)
-    engine.auto_escape_callback = lambda _: False
+    text = as_jinja(source)
+    if not is_plain(text, job.context):
+        return await _render_apart(text, job)
     try:
-        return engine.render_str(text, **dict(job.context), config_get=config_get)
+        return engine.render(text, job.context)
     except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise InvalidInput(
-            f'template "{job.source}" for {job.target} cannot be rendered: {reason}'
-        ) from error
+        raise _failure(job, str(error)) from error
 
 
-def apply(folder: Path, job: TemplateJob) -> None:
-    """Render one template of the volume into its root file system."""
-    try:
-        source = files.read_inside(folder / "templates", job.source, limit=TEMPLATE_BYTES)
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f'template "{job.source}": {error}') from error
-    if source is None:
-        raise InvalidInput(f'template "{job.source}" for {job.target} is missing from the image')
-    root = os.open(folder / "rootfs", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        if job.create_only and files.exists_inside(str(folder / "rootfs"), job.target):
-            return
-        _write(root, job.target, render(source.decode(errors="replace"), job).encode())
-    except OSError as error:
-        raise HostFailed(f'cannot write template target "{job.target}": {error.strerror}') from error
-    finally:
-        os.close(root)
+async def _render_apart(text: str, job: TemplateJob) -> str:
+    given = json.dumps({"text": text, "context": dict(job.context)}).encode()
+    completed = await process.run([sys.executable, "-I", engine.__file__], stdin=given)
+    if completed.status == 0:
+        return completed.stdout.decode(errors="replace")
+    said = completed.stderr.decode(errors="replace").strip().splitlines()
+    is_told = completed.status == 1 and bool(said)
+    raise _failure(job, said[-1] if is_told else "it takes more memory or time than a template may")
 
 
-def _write(root: int, target: str, content: bytes) -> None:
-    parts = [part for part in target.split("/") if part]
-    for depth in range(1, len(parts)):
-        _make_folder(root, "/".join(parts[:depth]))
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
-    fd = syscalls.openat2(root, "/".join(parts), flags, resolve=RESOLVE, mode=0o644)
-    with open(fd, "wb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise InvalidInput(f'template target "{target}" is not a file')
-        os.ftruncate(fd, 0)
-        file.write(content)
-
-
-def _make_folder(root: int, path: str) -> None:
-    parent, _, name = path.rpartition("/")
-    flags = os.O_PATH | os.O_DIRECTORY
-    try:
-        os.close(syscalls.openat2(root, path, flags, resolve=RESOLVE))
-        return
-    except FileNotFoundError:
-        pass
-    above = syscalls.openat2(root, parent or ".", flags, resolve=RESOLVE)
-    try:
-        os.mkdir(name, 0o755, dir_fd=above)
-    finally:
-        os.close(above)
+def _failure(job: TemplateJob, reason: str) -> InvalidInput:
+    line = (reason.splitlines() or ["it failed"])[0][:300]
+    return InvalidInput(f'template "{job.source}" for {job.target} cannot be rendered: {line}')
