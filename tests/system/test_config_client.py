@@ -1,5 +1,7 @@
 """`lxc config` and `lxc profile`: devices, profiles of a container, where values come from, editing."""
 
+import concurrent.futures
+import json
 import os
 import pty
 import subprocess
@@ -56,12 +58,13 @@ def test_devices_of_a_container(daemon: Daemon, stopped: str) -> None:
     assert wrong == 'error: No value found in "source"'
 
 
-def test_a_device_of_a_profile_becomes_the_containers_own(daemon: Daemon, container: str) -> None:
+def test_a_device_of_a_profile_becomes_the_containers_own(daemon: Daemon, stopped: str) -> None:
+    container = stopped
     hint = daemon.error("config", "device", "set", container, "eth0", "mtu", "1400")
     assert hint.startswith("error: The device doesn't exist") and "device override" in hint
     said = daemon.lxc("config", "device", "override", container, "eth0", "mtu=1400")
     assert said == f"Device eth0 overridden for {container}\n"
-    daemon.lxc("restart", "-f", container)
+    daemon.lxc("start", container)
     assert daemon.lxc("exec", container, "--", "cat", "/sys/class/net/eth0/mtu") == "1400\n"
 
 
@@ -168,3 +171,43 @@ def test_an_editor_that_fails_changes_nothing(daemon: Daemon, stopped: str) -> N
     status, shown = _edit(daemon, "false", "config", "edit", stopped)
     assert status == 1 and "nothing was changed" in shown
     assert daemon.lxc("config", "show", stopped) == before
+
+
+def test_a_dry_run_tells_what_would_change_and_changes_nothing(
+    daemon: Daemon, container: str, profile: str
+) -> None:
+    before = daemon.lxc("config", "show", container, "--expanded")
+    said = daemon.lxc("config", "set", container, "limits.processes=9", "security.nesting=true", "--dry-run")
+    assert (
+        said == f"{container}: limits.processes: at once\n{container}: security.nesting: at the next start\n"
+    )
+    wrong = daemon.error("config", "set", container, "limits.processes", "0", "--dry-run")
+    assert wrong.startswith("error: limits.processes: Invalid value")
+    daemon.lxc("profile", "add", container, profile)
+    said = daemon.lxc("profile", "set", profile, "environment.A", "b", "--dry-run")
+    assert said == f"{container}: environment.A: with the next command that is run in it\n"
+    daemon.lxc("config", "set", container, "user.a", "1")
+    assert daemon.lxc("profile", "set", profile, "user.a", "2", "--dry-run") == "No container changes.\n"
+    daemon.lxc("config", "unset", container, "user.a")
+    daemon.lxc("profile", "remove", container, profile)
+    assert daemon.lxc("config", "show", container, "--expanded") == before
+
+
+def test_what_cannot_change_live_is_told(daemon: Daemon, container: str, profile: str) -> None:
+    done = daemon.run("config", "set", container, "security.nesting", "true")
+    assert done.stderr.decode() == f"security.nesting takes effect at the next start of {container}\n"
+    assert daemon.run("config", "set", container, "limits.processes", "99").stderr == b""
+    daemon.lxc("profile", "add", container, profile)
+    done = daemon.run("profile", "set", profile, "raw.lxc", "lxc.environment = A=b")
+    assert done.stderr.decode() == f"raw.lxc takes effect at the next start of {container}\n"
+
+
+def test_changes_at_the_same_time_are_all_kept(daemon: Daemon, stopped: str) -> None:
+    """Each `config set` is a PATCH: it is merged with what is stored then, not with what was read before."""
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        path, keys = f"/1.0/containers/{stopped}", [f"user.k{number}" for number in range(12)]
+        bodies = (json.dumps({"config": {key: "1"}}) for key in keys)
+        replies = list(pool.map(lambda body: daemon.request("PATCH", path, body), bodies))
+    kept = yaml.safe_load(daemon.lxc("config", "show", stopped))["config"]
+    accepted = [key for key, reply in zip(keys, replies, strict=True) if '"Success"' in reply]
+    assert accepted and all(key in kept for key in accepted)

@@ -7,8 +7,8 @@ from wardian.linux import cgroups
 
 
 def pid_of(daemon: Daemon, container: str) -> int:
-    """The pid of a container's init on the host."""
-    return int(daemon.lxc("list", f"^{container}$", "-c", "p", "--format", "csv"))
+    """The pid of a container's init on the host; 0 if there is none right now."""
+    return int(daemon.lxc("list", f"^{container}$", "-c", "p", "--format", "csv").strip() or 0)
 
 
 def cpu_set(daemon: Daemon, container: str) -> str:

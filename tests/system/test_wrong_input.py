@@ -41,7 +41,7 @@ def test_a_taken_name_is_told(daemon: Daemon, container: str) -> None:
 
 
 def test_a_failed_start_leaves_the_container_stopped_and_says_why(daemon: Daemon, name: str) -> None:
-    daemon.lxc("init", "bb", name, "-c", "raw.lxc=lxc.rootfs.path = dir:/nonexistent")
+    daemon.lxc("init", "bb", name, "-c", "raw.lxc=lxc.init.cmd = /nonexistent")
     error = daemon.error("start", name)
     assert f'cannot start container "{name}"' in error
     assert daemon.lxc("list", f"^{name}$", "-c", "s", "--format", "csv") == "STOPPED\n"

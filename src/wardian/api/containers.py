@@ -6,7 +6,7 @@ from aiohttp import web
 
 from wardian.api import replies
 from wardian.api.routes import Request, Route
-from wardian.core import containers, copies, exec, lifecycle, snapshots, state
+from wardian.core import containers, copies, exec, lifecycle, snapshots, state, updates
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.errors import InvalidInput, NotFound
@@ -47,17 +47,22 @@ async def get(host: Host, request: Request) -> web.Response:
 
 
 async def put(host: Host, request: Request) -> web.Response:
-    """Begin to replace the configuration."""
-    return replies.operation(await _update(host, request, await request.decode(ContainerUpdate)))
+    """Begin to replace the configuration; with dry-run=1 tell what that would do."""
+    change = await request.decode(ContainerUpdate)
+    if request.is_dry_run:
+        return replies.sync(
+            {request.path["name"]: await updates.preview(host, request.path["name"], change)}
+        )
+    return replies.operation(await _update(host, request, change))
 
 
 async def patch(host: Host, request: Request) -> web.Response:
-    """Change some of the configuration, at once."""
-    container = await containers.get(host, request.path["name"])
-    request.require_match(containers.writable(container))
-    change = containers.patched(container, await request.decode(ContainerUpdate))
-    await containers.update(host, container.name, change)
-    return replies.empty()
+    """Change some of the configuration, at once; with dry-run=1 not at all. What it does is told."""
+    name, change = request.path["name"], await request.decode(ContainerUpdate)
+    if request.is_dry_run:
+        return replies.sync({name: await updates.preview(host, name, change, merge=True)})
+    done = await updates.update(host, name, change, merge=True, precondition=request.require_match)
+    return replies.sync({name: done})
 
 
 async def _update(host: Host, request: Request, change: ContainerUpdate) -> Operation:
@@ -68,7 +73,7 @@ async def _update(host: Host, request: Request, change: ContainerUpdate) -> Oper
         if change.restore:
             await snapshots.restore(host, container.name, change.restore)
         else:
-            await containers.update(host, container.name, change)
+            await updates.update(host, container.name, change)
 
     description = "Restoring snapshot" if change.restore else "Updating container"
     return host.operations.start(description, work, resources=containers.resources(container.name))

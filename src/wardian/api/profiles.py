@@ -40,8 +40,11 @@ async def get(host: Host, request: Request) -> web.Response:
 async def _change(host: Host, request: Request, *, merge: bool) -> web.Response:
     wanted = await request.decode(ProfileWrite)
     name = request.path["name"]
-    await profiles.update(host, name, wanted, merge=merge, precondition=request.require_match)
-    return replies.empty()
+    if request.is_dry_run:
+        return replies.sync(await profiles.preview(host, name, wanted, merge=merge))
+    return replies.sync(
+        await profiles.update(host, name, wanted, merge=merge, precondition=request.require_match)
+    )
 
 
 async def put(host: Host, request: Request) -> web.Response:

@@ -43,6 +43,11 @@ class Request:
         return int(text) if text in ("1", "2") else 0
 
     @property
+    def is_dry_run(self) -> bool:
+        """Whether only the effects of the change are asked for."""
+        return self.query.get("dry-run", "") == "1"
+
+    @property
     def prefix(self) -> str:
         """`/1.0/containers` or `/1.0/instances`, as the caller named it."""
         return "/1.0/instances" if self.raw.path.startswith("/1.0/instances") else "/1.0/containers"

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 FORMAT = Flag("format", "str", "Format (table|json|csv|yaml|compact)", "table")
 FORCE = Flag("f,force", "bool", "Force the container to shutdown")
 TIMEOUT = Flag("timeout", "int", "Time to wait for the container before giving up", -1)
+DRY_RUN = Flag("dry-run", "bool", "Tell what would change in which container, and change nothing")
 CREATE = (
     Flag("e,ephemeral", "bool", "Ephemeral container"),
     Flag("p,profile", "list", "Profile to apply to the new container"),
@@ -100,7 +101,8 @@ lxc config get [<remote>:][<container>] <key>
 
 lxc config set [<remote>:][<container>] <key> <value>
 lxc config set [<remote>:][<container>] <key>=<value> [<key>=<value>...]
-    Set keys. A value of "-" is read from standard input.
+    Set keys. A value of "-" is read from standard input. With --dry-run nothing is set; it is told
+    what would change, and when.
 
 lxc config unset [<remote>:][<container>] <key>
     Remove a key.
@@ -142,9 +144,8 @@ Examples:
 """,
         (
             Flag("expanded", "bool", "Whether to show the expanded configuration"),
-            Flag(
-                "sources", "bool", "Show the expanded configuration and which profile each part comes from"
-            ),
+            Flag("sources", "bool", "Show the expanded configuration and where each part comes from"),
+            DRY_RUN,
             Flag("name", "str", "Name of a trusted certificate, or of the client that a join token is for"),
             Flag("expiry", "str", "How long a join token can be used, as in 30m, 24h or 7d"),
             FORMAT,
@@ -477,6 +478,7 @@ lxc profile copy [<remote>:]<profile> [<remote>:][<profile>]
 lxc profile get|unset [<remote>:]<profile> <key>
 lxc profile set [<remote>:]<profile> <key> <value>
 lxc profile set [<remote>:]<profile> <key>=<value> [<key>=<value>...]
+    With --dry-run nothing is set; it is told what would change in which container, and when.
 lxc profile rename [<remote>:]<profile> <new name>
 
 lxc profile assign|apply [<remote>:]<container> [<profile>,<profile>...]
@@ -494,8 +496,10 @@ lxc profile device remove [<remote>:]<profile> <device> [<device>...]
 Examples:
     lxc profile set default limits.memory 1GB
     lxc profile device set default eth0 mtu 1400
+    lxc profile set default limits.memory 1GB --dry-run
     lxc profile add c1 docker
 """,
+        (DRY_RUN,),
         subcommands="list show create copy rename get set unset edit delete add remove assign apply device",
         completes="profile",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from wardian.cli import editor, output
+from wardian.cli import editor, effects, output
 from wardian.cli.device import sorted_devices
 from wardian.cli.options import Values
 from wardian.cli.session import Session, UsageError, container_url, need
@@ -68,12 +68,12 @@ def set_(session: Session, values: Values, words: list[str]) -> int:
     is_server_key = "." in words[0] if words else False  # no container's name has a dot
     if len(words) >= 2 and all("=" in word for word in words[1:]) and not is_server_key:
         daemon, name = session.server(words[0])
-        return _patch(daemon, name, dict(_pair(word) for word in words[1:]))
+        return _patch(daemon, name, dict(_pair(word) for word in words[1:]), values)
     if words and all("=" in word for word in words):
         daemon, name = session.server(f"{session.config.default}:")
-        return _patch(daemon, name, dict(_pair(word) for word in words))
+        return _patch(daemon, name, dict(_pair(word) for word in words), values)
     daemon, name, (key, value) = _place(session, words, 2)
-    return _patch(daemon, name, {key: read_value(value)})
+    return _patch(daemon, name, {key: read_value(value)}, values)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -81,8 +81,12 @@ def _pair(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _patch(daemon: Connection, name: str, change: dict[str, str | None]) -> int:
-    daemon.request("PATCH", container_url(name) if name else "/1.0", {"config": change})
+def _patch(daemon: Connection, name: str, change: dict[str, str | None], values: Values) -> int:
+    if values.dry_run and not name:
+        raise ApiError("--dry-run is for containers and profiles; keys of the server take effect at once")
+    path = container_url(name) + effects.query(dry_run=values.dry_run) if name else "/1.0"
+    reply = daemon.request("PATCH", path, {"config": change})[0]
+    effects.tell(reply["metadata"] if name else None, dry_run=values.dry_run)
     return 0
 
 
@@ -91,7 +95,7 @@ def unset(session: Session, values: Values, words: list[str]) -> int:
     daemon, name, (key,) = _place(session, words, 1)
     if key not in _config(daemon, name):
         raise ApiError(f"Can't unset key '{key}', it's not currently set{'' if name else '.'}")
-    return _patch(daemon, name, {key: None})
+    return _patch(daemon, name, {key: None}, values)
 
 
 def show(session: Session, values: Values, words: list[str]) -> int:

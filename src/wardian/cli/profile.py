@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from wardian.cli import editor, output
+from wardian.cli import editor, effects, output
 from wardian.cli.config import read_value
 from wardian.cli.options import Values
 from wardian.cli.session import Session, UsageError, container_url, need
-from wardian.client.connection import ApiError, quote
+from wardian.client.connection import ApiError, Connection, quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ def run(session: Session, values: Values, words: list[str]) -> int:
         raise UsageError
     function, least, most = SUBCOMMANDS[words[0]]
     need(words[1:], least, most)
-    function(session, words[1:])
+    if function in (_set, _unset):
+        function(session, words[1:], values)
+    else:
+        function(session, words[1:])
     return 0
 
 
@@ -81,20 +84,25 @@ def _get(session: Session, words: list[str]) -> None:
     print(daemon.get(_url(name))["config"].get(words[1], ""))
 
 
-def _set(session: Session, words: list[str]) -> None:
+def _set(session: Session, words: list[str], values: Values) -> None:
     daemon, name = session.server(words[0])
     if len(words) == 3 and "=" not in words[1]:
-        change = {words[1]: read_value(words[2])}
+        change: dict[str, str | None] = {words[1]: read_value(words[2])}
     else:
         if not all("=" in word for word in words[1:]):
             raise UsageError
         change = {key: value for key, _, value in (word.partition("=") for word in words[1:])}
-    daemon.request("PATCH", _url(name), {"config": change})
+    _patch(daemon, name, change, values)
 
 
-def _unset(session: Session, words: list[str]) -> None:
+def _patch(daemon: Connection, name: str, change: dict[str, str | None], values: Values) -> None:
+    path = _url(name) + effects.query(dry_run=values.dry_run)
+    effects.tell(daemon.request("PATCH", path, {"config": change})[0]["metadata"], dry_run=values.dry_run)
+
+
+def _unset(session: Session, words: list[str], values: Values) -> None:
     daemon, name = session.server(words[0])
-    daemon.request("PATCH", _url(name), {"config": {words[1]: None}})
+    _patch(daemon, name, {words[1]: None}, values)
 
 
 def _delete(session: Session, words: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Containers as things that are configured: create, update, delete. What runs is core/lifecycle.
+"""Containers as things that are configured: create and delete. See also core/updates and core/lifecycle.
 
 Invariant: a container's record exists before its volume and goes after it. A record whose `pending`
 is set belongs to an action that has not finished; `sweep` rolls it back or finishes it at start-up.
@@ -12,19 +12,18 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
 
-from wardian.core import device_plugs, guest_doors, image_sources, images, live, pools, volumes
+from wardian.core import image_sources, images, pools, volumes
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
-from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound, WardianError
+from wardian.errors import AlreadyExists, InvalidInput, NotFound, WardianError
 from wardian.model import architectures, devices, expand, idmap, keys, names, nics, petnames, seccomp
 from wardian.model.container import Config, Container, Devices, Image, Profile
-from wardian.model.requests import ContainerCreate, ContainerUpdate
+from wardian.model.requests import ContainerCreate
 from wardian.model.units import is_true, parse_size
 from wardian.ports import Volume
 
@@ -350,77 +349,7 @@ async def apply_quota(host: Host, container: Container, merged_config: Expanded)
         await host.storage.get(container.pool).set_quota(volume(container.name), parse_size(root["size"]))
 
 
-# --- update and delete -------------------------------------------------------------------------
-
-
-def patched(container: Container, request: ContainerUpdate) -> ContainerUpdate:
-    """PATCH as the PUT that it stands for: maps are merged, a null removes, what is absent stays."""
-    config: dict[str, str | None] = {**container.config, **(request.config or {})}
-    merged_devices: dict[str, dict[str, str] | None] = {**container.devices, **(request.devices or {})}
-    return replace(
-        request,
-        config=config,
-        devices=merged_devices,
-        profiles=container.profiles if request.profiles is None else request.profiles,
-        ephemeral=container.ephemeral if request.ephemeral is None else request.ephemeral,
-        description=container.description if request.description is None else request.description,
-    )
-
-
-async def update(host: Host, name: str, request: ContainerUpdate) -> None:
-    """Replace what can be written. Limits reach what runs at once, the rest at the next start."""
-    async with host.operations.lock(name, "update"):
-        before = await get(host, name)
-        after = replace(
-            before,
-            architecture=architectures.canonical(request.architecture or before.architecture),
-            config={k: v for k, v in (request.config or {}).items() if v},
-            devices={k: v for k, v in (request.devices or {}).items() if v is not None},
-            profiles=before.profiles if request.profiles is None else request.profiles,
-            ephemeral=bool(request.ephemeral),
-            description=request.description or "",
-        )
-        result = await check(host, after, before)
-        after, _ = await settled(host, after, result)
-        old = await expanded(host, before)
-        async with Undo() as undo:
-            await _follow(host, after, old, result, undo)
-            await host.records.containers.replace(after)
-            undo.keep()
-        await _tell_guest(host, name, old, result)
-    host.events.lifecycle("container-updated", url(name))
-
-
-async def _tell_guest(host: Host, name: str, old: Expanded, new: Expanded) -> None:
-    await guest_doors.config_changed(host, name, old.config, new.config)
-    guest_doors.devices_changed(host, name, old.devices, new.devices)
-
-
-async def _follow(host: Host, after: Container, old: Expanded, new: Expanded, undo: Undo) -> None:
-    """Have the host follow a change of configuration: limits, size of the root disk, devices."""
-    name = after.name
-    await live.change(host, name, old.config, new.config, undo)
-    sizes = [expand.root_device(found.devices)[1].get("size", "") for found in (old, new)]
-    if sizes[0] != sizes[1]:
-        await _resize(host, after, sizes[1])
-        undo.on_failure(_resize, host, after, sizes[0])
-    started = host.running.get(name)
-    if started is not None:
-        await device_plugs.follow(host, started, after, new.devices, undo)
-
-
-async def _resize(host: Host, container: Container, size: str) -> None:
-    storage = host.storage.get(container.pool)
-    await storage.set_quota(volume(container.name), parse_size(size) if size else None)
-
-
-async def replug(host: Host, name: str) -> None:
-    """Give a running container the devices of its configuration; the caller holds its lock."""
-    container = await get(host, name)
-    result = await expanded(host, container)
-    async with Undo() as undo:
-        await device_plugs.follow(host, host.running[name], container, result.devices, undo)
-        undo.keep()
+# --- delete ------------------------------------------------------------------------------------
 
 
 async def delete(host: Host, name: str) -> Operation:
@@ -469,36 +398,6 @@ async def discard(host: Host, container: Container) -> None:
         await storage.delete(volume(container.name))
         host.runtime.forget(container.name)
         await host.records.containers.delete(container.name)
-
-
-async def profile_changed(host: Host, before: Profile) -> None:
-    """A profile has new content: its containers follow, those that run with their limits."""
-    failures = []
-    for container in await every(host):
-        if before.name in container.profiles:
-            try:
-                async with host.operations.lock(container.name, "update", wait=True):
-                    await _follow_profile(host, container.name, before)
-            except (HostFailed, InvalidInput) as error:
-                failures.append(f'container "{container.name}": {error}')
-    if failures:
-        raise HostFailed(f'profile "{before.name}" is saved, but not in force everywhere: {failures[0]}')
-
-
-async def _follow_profile(host: Host, name: str, before: Profile) -> None:
-    container = await host.records.containers.find(name)
-    if container is None or before.name not in container.profiles:
-        return
-    present = await profiles_of(host, container)
-    result = merged(container, present)
-    old = merged(container, [before if p.name == before.name else p for p in present])
-    _, wanted = await settled(host, container, result)
-    refresh = partial(with_volatile, merged_config=result, wanted=wanted)
-    container = await host.records.containers.change(name, refresh)
-    async with Undo() as undo:
-        await _follow(host, container, old, result, undo)
-        undo.keep()
-    await _tell_guest(host, name, old, result)
 
 
 def writable(container: Container) -> dict[str, Any]:

@@ -14,7 +14,16 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from wardian.core import containers, device_plugs, guest_doors, limits, live, reservations, templates
+from wardian.core import (
+    containers,
+    device_plugs,
+    guest_doors,
+    limits,
+    live,
+    reservations,
+    templates,
+    updates,
+)
 from wardian.core.containers import Expanded, resources, url, volume
 from wardian.core.host import Host
 from wardian.core.operations import Operation
@@ -150,7 +159,7 @@ async def settle_devices(host: Host) -> None:
         try:
             async with host.operations.lock(plugs.name, "update"):
                 await device_plugs.settle(host, started)
-                await containers.replug(host, plugs.name)
+                await updates.replug(host, plugs.name)
         except WardianError as error:
             log.error('container "%s": cannot restore its devices: %s', plugs.name, error)
 

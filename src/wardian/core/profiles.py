@@ -7,11 +7,12 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from wardian.core import containers
+from wardian.core import containers, updates
 from wardian.core.host import Host
 from wardian.errors import AlreadyExists, InvalidInput, StaleRevision, WardianError
 from wardian.model import devices, keys, names
 from wardian.model.container import Config, Container, Devices, Profile, Snapshot
+from wardian.model.effects import Effects
 
 DEFAULT = Profile(name="default", description="Default LXD profile")
 DOCKER = Profile(
@@ -118,10 +119,11 @@ async def create(host: Host, request: ProfileWrite) -> Profile:
 
 async def update(
     host: Host, name: str, request: ProfileWrite, *, merge: bool, precondition: Callable[[Any], None]
-) -> None:
+) -> dict[str, Effects]:
     """Replace (or with `merge` change) a profile, if all its containers stay valid with it.
 
-    precondition: called with the present `writable`; what it raises ends the update.
+    precondition: called with the present `writable`; what it raises ends the update. Returns what the
+    change does to each container.
     """
     while True:
         revision = await host.records.profiles.revision(name)
@@ -129,15 +131,34 @@ async def update(
         precondition(writable(before))
         after = _changed(before, request, merge=merge)
         _check(after)
-        for container in await users(host, name):
-            await _check_user(host, container, after)
+        found = {c.name: await _effects_on(host, c, after) for c in await users(host, name)}
         try:
             await host.records.profiles.replace(after, revision=revision)
             break
         except StaleRevision:
             continue
-    await containers.profile_changed(host, before)
+    await updates.profile_changed(host, before)
     host.events.lifecycle("profile-updated", url(name))
+    return found
+
+
+async def preview(host: Host, name: str, request: ProfileWrite, *, merge: bool) -> dict[str, Effects]:
+    """What `update` would do to each container, if it were possible; nothing is changed."""
+    after = _changed(await get(host, name), request, merge=merge)
+    _check(after)
+    return {c.name: await _effects_on(host, c, after) for c in await users(host, name)}
+
+
+async def _effects_on(host: Host, container: Container, after: Profile) -> Effects:
+    """What the changed profile does to a container; InvalidInput if it breaks it."""
+    await _check_user(host, container, after)
+    try:
+        present = await containers.profiles_of(host, container)
+    except InvalidInput:  # it lacks a profile, and cannot start anyway
+        return Effects(running=container.name in host.running)
+    wanted = [after if profile.name == after.name else profile for profile in present]
+    old, new = (containers.merged(container, found) for found in (present, wanted))
+    return updates.effects_of(host, container.name, old, new)
 
 
 def _changed(before: Profile, request: ProfileWrite, *, merge: bool) -> Profile:

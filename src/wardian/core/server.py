@@ -59,6 +59,7 @@ EXTENSIONS = (
     "restrict_devlxd",
     "devlxd_events",
     "expanded_sources",
+    "dry_run",
 )
 """Later parts of the API that are here; clients ask for them by these names."""
 
