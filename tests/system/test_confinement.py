@@ -3,6 +3,7 @@
 import concurrent.futures
 import itertools
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,14 @@ def test_privileged_containers_lack_capabilities_and_devices(daemon: Daemon, nam
         assert not bounding >> number & 1
     refused = daemon.run("exec", name, "--", "sh", "-c", "mknod /mem c 1 1 && cat /mem")
     assert b"Operation not permitted" in refused.stderr
+
+
+def test_users_of_the_host_cannot_reach_a_containers_files(daemon: Daemon, container: str) -> None:
+    """They could run its setuid programs: owners on disk are not shifted."""
+    volume = daemon.folder / "lxd/storage-pools/default/containers" / container
+    assert (volume / "rootfs/bin").is_dir()
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    tried = subprocess.run(
+        [*nobody, "ls", str(volume / "rootfs/bin")], capture_output=True, text=True, check=False
+    )
+    assert "Permission denied" in tried.stderr

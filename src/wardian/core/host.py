@@ -110,14 +110,19 @@ class Host:
     attempts: Attempts = field(default_factory=Attempts)
     """How often the trust password may still be guessed."""
     _once: dict[str, asyncio.Lock] = field(default_factory=dict)
+    _wanting: Counter[str] = field(default_factory=Counter)
+    """How many hold or wait for each of these locks."""
 
     @contextlib.asynccontextmanager
     async def once(self, work: str) -> AsyncIterator[None]:
         """One at a time for this piece of work: who comes second finds it done by the first."""
         lock = self._once.setdefault(work, asyncio.Lock())
+        self._wanting[work] += 1
         try:
             async with lock:
                 yield
         finally:
-            if not lock.locked():
-                self._once.pop(work, None)
+            # A lock that is free may still have someone waiting for it, who must not lose it.
+            self._wanting[work] -= 1
+            if not self._wanting[work]:
+                del self._wanting[work], self._once[work]
