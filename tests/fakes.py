@@ -320,6 +320,7 @@ class FakeBridge:
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
         self.present: set[str] = set()
+        self.reserved: dict[str, list[Reservation]] = {}
 
     @contextlib.asynccontextmanager
     async def choosing(self) -> AsyncIterator[None]:
@@ -345,6 +346,7 @@ class FakeBridge:
 
     async def reserve(self, network: Network, reserved: Sequence[Reservation]) -> None:
         self._faults.step("reserve addresses")
+        self.reserved[network.name] = list(reserved)
 
     async def problem(self, network: Network) -> str:
         return ""

@@ -152,6 +152,26 @@ def test_a_physical_interface_is_lent_and_comes_back(daemon: Daemon, container: 
     assert (SYSFS / wire).exists()
 
 
+def test_a_routed_nic_is_reached_by_its_addresses(daemon: Daemon, container: str, wire: str) -> None:
+    addresses = ("ipv4.address=198.51.100.7,198.51.100.8", "ipv6.address=2001:db8:7::7")
+    add(daemon, container, "pub", "nic", "nictype=routed", f"parent={wire}", "name=pub0", *addresses)
+    end = volatile(daemon, container, "pub.host_name")
+    for _ in range(2):
+        shown = link(daemon, container, "pub0")
+        assert "198.51.100.7/32" in shown and "198.51.100.8/32" in shown and "2001:db8:7::7/128" in shown
+        assert f"dev {end}" in host("ip", "route", "get", "198.51.100.7")
+        assert f"dev {end}" in host("ip", "-6", "route", "get", "2001:db8:7::7")
+        for family, address in (("-4", "198.51.100.8"), ("-6", "2001:db8:7::7")):
+            assert f"{address} dev {wire}" in host("ip", family, "neigh", "show", "proxy")
+        assert "via 169.254.0.1 dev pub0" in inside(daemon, container, "ip", "route")
+        assert "saddr" in policed(end)  # it may send from no other address
+        assert host("ping", "-c", "1", "-W", "20", "198.51.100.7")
+        daemon.lxc("restart", "-f", container)
+    daemon.lxc("config", "device", "remove", container, "pub")
+    assert not (SYSFS / end).exists() and policed(end) == ""
+    assert wire not in host("ip", "neigh", "show", "proxy") + host("ip", "-6", "neigh", "show", "proxy")
+
+
 def test_a_nic_that_cannot_be_had_changes_nothing(daemon: Daemon, container: str) -> None:
     before = sorted(path.name for path in SYSFS.iterdir())
     taken = ("nictype=bridged", f"parent={daemon.bridge}", "name=eth0")

@@ -8,7 +8,7 @@ words; a word with blanks is refused, so that no value can add a word or a line.
 import json
 from collections.abc import Sequence
 
-from wardian.errors import InvalidInput
+from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import process
 
 Commands = Sequence[tuple[str, ...]]
@@ -32,13 +32,23 @@ async def ip(what: str, commands: Commands, *, inside: int | None = None, passed
     if commands:
         text = batch_text(commands).encode()
         fds = [fd for fd in (inside, passed) if fd is not None]
-        await process.check(what, [*_entering(inside), "ip", "-batch", "-"], stdin=text, pass_fds=fds)
+        await _batch(what, [*_entering(inside), "ip", "-batch", "-"], text, fds)
 
 
 async def tc(what: str, commands: Commands) -> None:
     """Run the commands in order up to the first that fails (HostFailed)."""
     if commands:
-        await process.check(what, ["tc", "-batch", "-"], stdin=batch_text(commands).encode())
+        await _batch(what, ["tc", "-batch", "-"], batch_text(commands).encode())
+
+
+async def _batch(what: str, argv: Sequence[str], text: bytes, fds: Sequence[int] = ()) -> None:
+    done = await process.run(argv, stdin=text, pass_fds=fds)
+    if done.status:  # the cause first, then the number of the command
+        cause, _, which = done.stderr.decode(errors="replace").strip().partition("\n")
+        number = which.rpartition(":")[2]
+        lines = text.decode().splitlines()
+        failed = lines[int(number) - 1] if number.isdigit() and int(number) <= len(lines) else ""
+        raise HostFailed(f"cannot {what}: {cause or 'it said nothing'} (`{argv[-3]} {failed}`)")
 
 
 async def ip_words(what: str, *words: str, inside: int | None = None) -> bytes:

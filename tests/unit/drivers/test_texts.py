@@ -12,7 +12,7 @@ from wardian.drivers.runtime import render
 from wardian.errors import InvalidInput
 from wardian.model.idmap import IdMap
 from wardian.model.plans import DevicePlan, Mount, Nic
-from wardian.ports import StartPlan
+from wardian.ports import Reservation, StartPlan
 
 AROUND = render.Surroundings(Path("/logs/c1"), Path("/sec/seccomp"), "/bin/sh hook fifo")
 NIC = Nic("bridged", "eth0", parent="br0", host_name="veth1", hwaddr="00:16:3e:00:00:01", mtu="1500")
@@ -88,6 +88,31 @@ def test_dnsmasq_serves_the_bridge_alone(tmp_path: Path) -> None:
     )
     with pytest.raises(InvalidInput):
         dnsmasq.config_text("br0", {**NETWORK, "dns.domain": "a\nserver=1.2.3.4"}, tmp_path, "x")
+
+
+def test_reserved_addresses_are_one_line_each() -> None:
+    reserved = [
+        Reservation("c2", "00:16:3E:00:00:02", ("10.1.2.9", "fd42::9")),
+        Reservation("c1", "00:16:3e:00:00:01", ("10.1.2.8",)),
+    ]
+    assert dnsmasq.hosts_text(reserved).splitlines() == [
+        "00:16:3e:00:00:01,10.1.2.8,c1",
+        "00:16:3e:00:00:02,10.1.2.9,[fd42::9],c2",
+    ]
+    for wrong in (
+        Reservation("c1,set:x", "00:16:3e:00:00:01", ()),
+        Reservation("c1", "00:16:3e:00:00:01\n", ()),
+    ):
+        with pytest.raises(InvalidInput):
+            dnsmasq.hosts_text([wrong])
+
+
+def test_a_routed_interface_has_its_addresses_from_the_start() -> None:
+    nic = Nic("routed", "eth0", parent="wan0", host_name="veth1", addresses=("198.51.100.7", "2001:db8::7"))
+    text = render.container_config(replace(PLAN, devices=[DevicePlan(nics=(nic,))]), AROUND)
+    assert keys_of(text, "lxc.net.0.link") == []
+    assert keys_of(text, "lxc.net.0.ipv4.address") == ["198.51.100.7/32"]
+    assert keys_of(text, "lxc.net.0.ipv6.gateway") == ["fe80::1"]
 
 
 def test_our_table_is_replaced_whole_and_nats_both_families() -> None:

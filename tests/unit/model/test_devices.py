@@ -27,6 +27,12 @@ def refusal(device: dict[str, str], *, name: str = "x") -> str:
         {"type": "none"},
         {**NIC, "mtu": "1500", "hwaddr": "00:16:3e:00:00:01", "host_name": "vc1"},
         {"type": "nic", "nictype": "p2p"},
+        {"type": "nic", "network": "lxdbr0", "limits.max": "10Mbit"},
+        {"type": "nic", "network": "lxdbr0", "nictype": "bridged", "parent": "lxdbr0"},
+        {**NIC, "security.ipv4_filtering": "true", "ipv4.address": "none"},
+        {"type": "nic", "nictype": "routed", "ipv4.address": "198.51.100.7, 198.51.100.8"},
+        {"type": "proxy", "listen": "tcp:[::]:80", "connect": "unix:/run/x", "proxy_protocol": "true"},
+        {"type": "proxy", "listen": "unix:/run/x", "connect": "tcp:127.0.0.1:80", "mode": "0600"},
         {"type": "nic", "nictype": "macvlan", "parent": "eth0"},
         {"type": "nic", "nictype": "physical", "parent": "eth1", "name": "wan0"},
         {**ROOT, "size": "10GB", "readonly": "true"},
@@ -77,6 +83,22 @@ def test_a_wrong_type_is_refused(device: dict[str, str], message: str) -> None:
         (
             {"type": "nic", "nictype": "p2p", "parent": "eth0"},
             "Invalid device configuration key for nic: parent",
+        ),
+        ({**NIC, "network": "br1"}, '"network" says what "parent" says too: remove one of them'),
+        (
+            {**NIC, "security.ipv4_filtering": "true"},
+            '"security.ipv4_filtering" needs "ipv4.address": '
+            'the address that the container may use, or "none"',
+        ),
+        ({"type": "nic", "nictype": "routed"}, 'a routed nic needs "ipv4.address" or "ipv6.address"'),
+        (
+            {**NIC, "ipv4.address": "fd42::1"},
+            "ipv4.address: Invalid value: fd42::1 (not an IPv4 address of a system)",
+        ),
+        ({**NIC, "limits.max": "1TB"}, "limits.max: Unsupported suffix: TB"),
+        (
+            {"type": "proxy", "listen": "tcp:1.2.3.4:1"},
+            'Proxy entry is missing the required "connect" property.',
         ),
         ({**NIC, "vlan": "5"}, "Invalid device configuration key for nic: vlan"),
         ({**NIC, "mtu": "9"}, "mtu: Invalid value for an integer: 9 (not between 68 and 65535)"),

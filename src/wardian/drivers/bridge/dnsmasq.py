@@ -69,12 +69,12 @@ def config_text(name: str, config: Mapping[str, str], folder: Path, user: str) -
 def hosts_text(reserved: Iterable[Reservation]) -> str:
     """The file of reserved addresses; no value can add a line or a field."""
     lines = []
-    for found in sorted(reserved, key=lambda reservation: reservation.hwaddr):
+    for found in reserved:
         addresses = [ipaddress.ip_address(address) for address in found.addresses]
         words = [str(a) if a.version == 4 else f"[{a}]" for a in addresses]
         names.check_container(found.hostname)
         lines.append(",".join([values.parse_hwaddr(found.hwaddr), *words, found.hostname]))
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{line}\n" for line in sorted(lines))
 
 
 async def reserve(name: str, folder: Path, reserved: Sequence[Reservation]) -> None:

@@ -11,6 +11,9 @@ from wardian.model.plans import Nic
 
 Command = tuple[str, ...]
 
+SECOND_BEST = "2000"
+"""Metric of the way out through an interface that is added while the container runs: others go first."""
+
 PAIRED = ("bridged", "p2p", "routed")
 """Kinds that are a pair of interfaces (veth) with one end on the host."""
 
@@ -59,8 +62,8 @@ def inside_up(nic: Nic) -> list[Command]:
         gateway = GATEWAYS[version]
         if version == 4:
             commands.append(("route", "replace", whole(gateway), "dev", nic.name, "scope", "link"))
-        way = ("via", gateway, "dev", nic.name)
-        commands.append((f"-{version}", "route", "append", "default", *way))
+        way = ("via", gateway, "dev", nic.name, "metric", SECOND_BEST)
+        commands.append(("route", "replace", "default", *way))
     return commands
 
 
@@ -71,8 +74,7 @@ def routes(nic: Nic) -> list[Command]:
         gateway = ("addr", "replace", whole(GATEWAYS[version]), "dev", nic.host_name)
         commands.append((*gateway, "scope", "link"))
     for address in nic.addresses:
-        way = ("route", "replace", whole(address), "dev", nic.host_name)
-        commands.append((f"-{family(address)}", *way))
+        commands.append(("route", "replace", whole(address), "dev", nic.host_name))
         if nic.parent:
             commands.append(_proxy(nic, "replace", address))
     return commands
@@ -85,7 +87,7 @@ def routes_away(nic: Nic) -> list[Command]:
 
 def _proxy(nic: Nic, verb: str, address: str) -> Command:
     """Answer for the address on the parent (proxy ARP and NDP of one address)."""
-    return (f"-{family(address)}", "neigh", verb, "proxy", address, "dev", nic.parent)
+    return ("neigh", verb, "proxy", address, "dev", nic.parent)
 
 
 def sysctls(nic: Nic) -> Iterator[tuple[str, str]]:

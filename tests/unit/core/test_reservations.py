@@ -1,0 +1,87 @@
+"""Addresses that DHCP keeps: what follows from the records, and who is refused."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.fakes import FakeBridge
+from wardian.core import reservations
+from wardian.core.host import Host
+from wardian.errors import InvalidInput
+from wardian.model.container import Container, Network, Profile
+from wardian.ports import Reservation, Started
+
+NIC = {"type": "nic", "nictype": "bridged", "parent": "br0"}
+
+
+def container(name: str, number: int, **options: str) -> Container:
+    return Container(
+        name=name,
+        architecture="x86_64",
+        created_at=datetime.now(UTC),
+        pool="default",
+        config={"volatile.eth0.hwaddr": f"00:16:3e:00:00:0{number}"},
+        devices={"eth0": {**NIC, **options}} if options else {},
+        profiles=[] if options else ["shared"],
+    )
+
+
+@pytest.fixture
+async def network(host: Host) -> Network:
+    made = Network(name="br0", config={"ipv4.address": "10.0.0.1/24", "ipv6.address": "none"})
+    await host.records.networks.insert(made)
+    return made
+
+
+def kept(host: Host) -> list[Reservation]:
+    assert isinstance(host.bridge, FakeBridge)
+    return host.bridge.reserved.get("br0", [])
+
+
+async def test_all_that_the_records_name_is_kept(host: Host, network: Network) -> None:
+    for number, name in enumerate(("c1", "c2"), 1):
+        await host.records.containers.insert(
+            container(name, number, **{"ipv4.address": f"10.0.0.{number}0"})
+        )
+    await host.records.containers.insert(container("c3", 3))
+    await reservations.settle_all(host)
+    assert kept(host) == [
+        Reservation("c1", "00:16:3e:00:00:01", ("10.0.0.10",)),
+        Reservation("c2", "00:16:3e:00:00:02", ("10.0.0.20",)),
+    ]
+    gone = await host.records.containers.get("c1")
+    await host.records.containers.delete("c1")
+    await reservations.release(host, gone)
+    assert [found.hostname for found in kept(host)] == ["c2"]
+
+
+async def test_an_address_from_a_profile_counts(host: Host, network: Network) -> None:
+    shared = Profile(name="shared", devices={"eth0": {**NIC, "ipv4.address": "10.0.0.9"}})
+    await host.records.profiles.insert(shared)
+    await host.records.containers.insert(container("c1", 1))
+    await reservations.settle_all(host)
+    assert [found.addresses for found in kept(host)] == [("10.0.0.9",)]
+
+
+async def test_the_one_who_runs_has_it(host: Host, network: Network) -> None:
+    rivals = [
+        container(name, number, **{"ipv4.address": "10.0.0.9"}) for number, name in ((1, "a"), (2, "b"))
+    ]
+    for rival in rivals:
+        await host.records.containers.insert(rival)
+    host.running["b"] = Started("b", 0, 0)
+    await reservations.settle_all(host)
+    assert [found.hostname for found in kept(host)] == ["b"]
+    with pytest.raises(InvalidInput, match='container "b" runs with the same address'):
+        await reservations.settle(host, rivals[0], rivals[0].devices)
+    del host.running["b"]
+    await reservations.settle(host, rivals[0], rivals[0].devices)
+    assert [found.hostname for found in kept(host)] == ["a"]
+
+
+@pytest.mark.parametrize("address", ["10.0.1.2", "10.0.0.0", "10.0.0.255", "10.0.0.1"])
+async def test_an_address_must_be_one_of_the_network(host: Host, network: Network, address: str) -> None:
+    wrong = container("c1", 1, **{"ipv4.address": address})
+    with pytest.raises(InvalidInput, match=r"is not an address of \"br0\" \(10.0.0.0/24\)"):
+        await reservations.settle(host, wrong, wrong.devices)
+    assert kept(host) == []
