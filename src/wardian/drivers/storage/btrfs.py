@@ -276,11 +276,12 @@ class BtrfsStorage:
 
     async def set_quota(self, volume: Volume, size_bytes: int | None) -> None:
         """See ports.Storage."""
-        path = str(self._folders.existing(volume))
         what = f'set the quota of volume "{volume.name}"'
-        await process.check(what, ["btrfs", "quota", "enable", str(self._folders.root)])
+        root = str(self._folders.root)
+        await process.check(what, ["btrfs", "quota", "enable", root])
+        # Through the pool's root: in a full volume the kernel refuses even to raise its own limit.
         bound = "none" if size_bytes is None else str(size_bytes)
-        await process.check(what, ["btrfs", "qgroup", "limit", bound, path])
+        await process.check(what, ["btrfs", "qgroup", "limit", bound, await self._group(volume), root])
 
     async def _group(self, volume: Volume) -> str:
         with _folder(self._folders.existing(volume)) as fd:
