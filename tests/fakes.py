@@ -376,6 +376,23 @@ class FakeAddresses:
         await asyncio.Event().wait()
 
 
+class FakeHotplug:
+    """A host whose devices change when a test says so."""
+
+    def __init__(self) -> None:
+        self.changed = asyncio.Event()
+
+    def open(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    async def next_change(self) -> None:
+        await self.changed.wait()
+        self.changed.clear()
+
+
 class FakeRuntime:
     """Containers that run in a dictionary; init obeys a halt unless its name is in `stubborn`."""
 
@@ -557,6 +574,7 @@ def make_host(root: Path, faults: Faults | None = None) -> Host:
         guests=FakeGuests(root / "devlxd"),
         downloads=FakeDownloads(faults),
         addresses=FakeAddresses(),
+        hotplug=FakeHotplug(),
         listener=FakeListener(faults),
         devices={kind.name: FakeDevice(faults) for kind in devices.TYPES},
         idmap=IdMap.contiguous(1000000, 65536 * 10),

@@ -462,6 +462,19 @@ class AddressWatch(Protocol):
         """Return at the next change of an address."""
 
 
+class Hotplug(Protocol):
+    """Knows when devices of the host come or go."""
+
+    def open(self) -> None:
+        """Begin to listen. Needs a running loop."""
+
+    def close(self) -> None:
+        """Stop listening."""
+
+    async def next_change(self) -> None:
+        """Return once device nodes came or went since the last time; several count as one."""
+
+
 # --- runtime -----------------------------------------------------------------------------------
 
 

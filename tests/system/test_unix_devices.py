@@ -1,9 +1,14 @@
 """Device nodes in containers: usable, owned as asked for, gone when unplugged; seen from inside."""
 
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from tests.system.harness import Daemon
-from tests.system.plugging import add, fails, init_pid, inside
+from tests.system.plugging import add, fails, init_pid, inside, wait_until
 from wardian.linux import cgroups
 
 READ = ("dd", "if=/dev/mine", "of=/dev/null", "bs=1", "count=1")
@@ -62,3 +67,39 @@ def test_what_is_not_there_is_named(daemon: Daemon, container: str) -> None:
     assert "no USB device vendorid 0000" in daemon.error(*words, "usb", "vendorid=0000", "required=true")
     assert "no graphics card pci 0000:ff:00.0" in daemon.error(*words, "gpu", "pci=0000:ff:00.0")
     assert daemon.lxc("config", "device", "list", container).strip() == ""
+
+
+@pytest.fixture
+def number() -> Iterator[int]:
+    """The number of a loop device that the host does not have yet."""
+    chosen = 1000 + os.getpid() % 100_000
+    yield chosen
+    if Path(f"/dev/loop{chosen}").exists():
+        loop_control(LOOP_CTL_REMOVE, chosen)
+
+
+LOOP_CTL_ADD, LOOP_CTL_REMOVE = 0x4C80, 0x4C81
+
+
+def loop_control(command: int, number: int) -> None:
+    """Have the kernel make or remove a device."""
+    with open("/dev/loop-control", "rb") as control:
+        fcntl.ioctl(control, command, number)
+
+
+def test_a_device_comes_and_goes_with_the_hosts(daemon: Daemon, container: str, number: int) -> None:
+    path = f"/dev/loop{number}"
+    add(daemon, container, "late", "unix-block", f"source={path}", "path=/dev/mine", "required=false")
+    assert fails(daemon, container, "test", "-e", "/dev/mine")
+    for _ in range(2):
+        loop_control(LOOP_CTL_ADD, number)
+        wait_until(daemon, container, "test -b /dev/mine")
+        loop_control(LOOP_CTL_REMOVE, number)
+        wait_until(daemon, container, "! test -e /dev/mine")
+    # Also what came while no daemon looked, and over restarts of the container.
+    daemon.kill()
+    loop_control(LOOP_CTL_ADD, number)
+    daemon.start()
+    wait_until(daemon, container, "test -b /dev/mine")
+    daemon.lxc("restart", "-f", container)
+    inside(daemon, container, "test", "-b", "/dev/mine")

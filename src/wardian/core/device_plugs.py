@@ -128,6 +128,27 @@ async def follow(host: Host, started: Started, container: Container, wanted: Dev
     undo.on_failure(_enforce, host, started, plugs, after.now, plugs.now)
 
 
+async def any_follows_host(host: Host, name: str) -> bool:
+    """Whether a running container has devices that come and go with those of the host."""
+    plugs = await host.records.plugs.find(name)
+    return plugs is not None and any(devices.follows_host(plug.options) for plug in plugs.now.values())
+
+
+async def refresh(host: Host, started: Started, container: Container, wanted: Devices) -> None:
+    """Give a running container the devices that the host has by now, and take away those that are gone."""
+    plugs = await host.records.plugs.get(started.name)
+    for name, plug in plugs.now.items():
+        if not devices.follows_host(plug.options) or name not in wanted:
+            continue
+        lenient = {**wanted, name: {**plug.options, "required": "false"}}
+        found = plan(host, container, lenient, plugs.idmap, name)
+        if found.plan != plug.plan:
+            await _detach(host, started, name, plug)
+            await _attach(host, started, name, replace(found, options=plug.options))
+    after = await host.records.plugs.get(started.name)
+    await _enforce(host, started, plugs, plugs.now, after.now)
+
+
 async def settle(host: Host, started: Started) -> None:
     """Take away what the end of a daemon cut short while it was attached or detached; `follow` completes."""
     plugs = await host.records.plugs.find(started.name) or Plugs(name=started.name)

@@ -23,6 +23,7 @@ from wardian.ports import (
     Downloads,
     Files,
     Guests,
+    Hotplug,
     Listener,
     Rootfs,
     Runtime,
@@ -78,6 +79,7 @@ class Host:
     guests: Guests
     downloads: Downloads
     addresses: AddressWatch
+    hotplug: Hotplug
     listener: Listener
     devices: Mapping[str, DeviceDriver]
     idmap: IdMap | None

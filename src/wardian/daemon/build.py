@@ -18,6 +18,7 @@ from wardian.drivers import devices
 from wardian.drivers.bridge import Bridges
 from wardian.drivers.downloads import WebDownloads
 from wardian.drivers.files.service import HelperFiles
+from wardian.drivers.hotplug import KernelHotplug
 from wardian.drivers.netwatch import NetWatch
 from wardian.drivers.rootfs import ConfinedRootfs
 from wardian.drivers.runtime.lxc import Lxc
@@ -70,6 +71,7 @@ async def build(
         guests=guests,
         downloads=WebDownloads(paths.cache / "streams"),
         addresses=NetWatch(),
+        hotplug=KernelHotplug(),
         listener=listener,
         devices=devices.drivers(paths),
         idmap=_default_idmap(),

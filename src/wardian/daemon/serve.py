@@ -20,6 +20,7 @@ from wardian.api.conversations import IDLE_S, LINGERING_S
 from wardian.api.guest import answerer
 from wardian.core import (
     autostart,
+    hotplug,
     images,
     lifecycle,
     networks,
@@ -74,6 +75,7 @@ class Daemon:
                     self._serving(host, listener),
                     upkeep(host),
                     snapshot_schedule.running(host),
+                    hotplug.following(host),
                 ):
                     start_up = asyncio.create_task(_start_up(host), name="start-up")
                     log.info("daemon is up at %s", self._paths.socket)

@@ -142,6 +142,13 @@ def place_of(device: Device) -> str:
     return mount_point(device) if has_place else ""
 
 
+def follows_host(device: Device) -> bool:
+    """Whether a running container gets and loses it as the host does."""
+    kind = device.get("type")
+    may_lack = not units.is_true(device.get("required") or "true")
+    return kind == "usb" or (kind in (*_UNIX, "gpu") and may_lack)
+
+
 def _check_type(name: str, device: Device) -> None:
     kind = device.get("type", "")
     if not kind:

@@ -1,0 +1,17 @@
+"""What the kernel says of devices, decoded."""
+
+from wardian.linux.uevents import Uevent, parse
+
+
+def test_an_event_is_read() -> None:
+    message = (
+        b"add@/devices/virtual/block/loop9\0ACTION=add\0DEVPATH=/devices/virtual/block/loop9\0"
+        b"SUBSYSTEM=block\0MAJOR=7\0MINOR=9\0DEVNAME=loop9\0SEQNUM=77\0"
+    )
+    assert parse(message) == Uevent("add", "block", "loop9")
+    assert parse(b"add@/x\0ACTION=add\0SUBSYSTEM=net\0") == Uevent("add", "net", "")
+
+
+def test_what_is_no_event_is_none() -> None:
+    for message in (b"", b"libudev\0\xfe\xed", b"@\0", b"add@/x\0", b"\xff\xff\0ACTION"):
+        assert parse(message) is None
