@@ -11,7 +11,7 @@ from wardian.drivers.storage.btrfs import BtrfsStorage
 from wardian.drivers.storage.dir import DirStorage
 from wardian.drivers.storage.overlay import OverlayStorage
 from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound
-from wardian.linux import process
+from wardian.linux import btrfs, process
 from wardian.model.idmap import IdMap
 from wardian.ports import Storage, Volume
 
@@ -224,6 +224,42 @@ async def test_a_quota_holds_where_there_are_quotas(storage: Storage) -> None:
             file.write(os.urandom(1 << 20))
             file.flush()
             os.fsync(file.fileno())
+
+
+async def test_nested_subvolumes_are_copied_kept_and_deleted(storage: Storage) -> None:
+    if storage.driver != "btrfs":
+        pytest.skip("only btrfs has subvolumes")
+    await storage.create(ONE)
+    top = await fill(storage, ONE)
+    for folder, name in ((top, "sub"), (top / "sub", "deeper")):
+        fd = os.open(folder, os.O_RDONLY)
+        btrfs.create_subvolume(fd, name)
+        os.close(fd)
+    (top / "sub/deeper/file").write_text("before")
+    await storage.snapshot(ONE, SNAPSHOT)
+    await storage.copy(ONE, TWO)
+    (top / "sub/deeper/file").write_text("after")
+    for volume in (SNAPSHOT, TWO):
+        assert (storage.path(volume) / "rootfs/sub/deeper/file").read_text() == "before"
+        assert btrfs.is_subvolume(storage.path(volume) / "rootfs/sub/deeper")
+    await storage.restore(SNAPSHOT, ONE)
+    assert (storage.path(ONE) / "rootfs/sub/deeper/file").read_text() == "before"
+    (storage.path(ONE) / "rootfs/sub/deeper/file").write_text("writable")
+    for volume in (ONE, TWO, SNAPSHOT):
+        await storage.delete(volume)
+    assert await storage.volumes() == []
+
+
+async def test_the_use_of_a_volume_with_a_quota_is_known(storage: Storage) -> None:
+    if not storage.traits.usage:
+        pytest.skip("this pool cannot tell")
+    await storage.create(ONE)
+    await storage.set_quota(ONE, 32 << 20)
+    (storage.path(ONE) / "big").write_bytes(os.urandom(4 << 20))
+    os.sync()
+    used = await storage.usage(ONE)
+    assert used is not None and 4 << 20 <= used < 6 << 20
+    await storage.set_quota(ONE, None)
 
 
 async def test_a_pool_that_cannot_be_made_leaves_nothing() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from wardian.drivers.storage import folders, tree
 from wardian.errors import HostFailed, InvalidInput
-from wardian.linux import btrfs, mounts, process
+from wardian.linux import btrfs, mounts, process, syscalls
 from wardian.model.idmap import IdMap
 from wardian.ports import Space, Traits, Volume
 
@@ -22,6 +22,16 @@ MOUNT_OPTIONS = "user_subvol_rm_allowed,discard=async"
 @contextmanager
 def _folder(path: Path) -> Iterator[int]:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _inside(top: int, path: Path) -> Iterator[int]:
+    resolve = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_XDEV
+    fd = syscalls.openat2(top, path, os.O_RDONLY | os.O_DIRECTORY, resolve=resolve)
     try:
         yield fd
     finally:
@@ -184,17 +194,18 @@ class BtrfsStorage:
         folders.settle(made, place)
 
     def _clone_tree(self, origin: Path, made: Path) -> None:
-        """Clone a subvolume with what is nested in it (a snapshot has empty folders in their place)."""
-        with _folder(origin) as fd, _folder(made.parent) as parent:
-            btrfs.snapshot(fd, parent, made.name)
-        for nested in nested_subvolumes(origin):
-            place = made / nested.relative_to(origin)
-            place.rmdir()
-            self._clone_tree_one(nested, place)
+        """Clone a subvolume with what is nested in it (a snapshot has empty folders in their place).
 
-    def _clone_tree_one(self, origin: Path, made: Path) -> None:
-        with _folder(origin) as fd, _folder(made.parent) as parent:
-            btrfs.snapshot(fd, parent, made.name)
+        Nested ones are opened below the top one, without links: a container may move them meanwhile.
+        """
+        with _folder(origin) as top, _folder(made.parent) as parent:
+            btrfs.snapshot(top, parent, made.name)
+            for nested in nested_subvolumes(origin):
+                inside = nested.relative_to(origin)
+                place = made / inside
+                with _inside(top, inside) as fd, _folder(place.parent) as folder:
+                    place.rmdir()
+                    btrfs.snapshot(fd, folder, place.name)
 
     async def restore(self, snapshot: Volume, target: Volume) -> None:
         """See ports.Storage."""
@@ -313,12 +324,3 @@ def nested_subvolumes(top: Path) -> list[Path]:
             kept.append(name)
         names[:] = kept
     return found
-
-
-async def is_available() -> bool:
-    """Whether this host can make btrfs pools."""
-    try:
-        supported = "btrfs" in Path("/proc/filesystems").read_text()
-        return supported and (await process.run(["mkfs.btrfs", "--version"])).status == 0
-    except HostFailed:
-        return False
