@@ -173,11 +173,12 @@ def test_a_routed_nic_is_reached_by_its_addresses(daemon: Daemon, container: str
 
 
 def test_a_nic_that_cannot_be_had_changes_nothing(daemon: Daemon, container: str) -> None:
-    before = sorted(path.name for path in SYSFS.iterdir())
+    ports = SYSFS / daemon.bridge / "brif"
+    before = sorted(path.name for path in ports.iterdir())
     taken = ("nictype=bridged", f"parent={daemon.bridge}", "name=eth0")
     assert daemon.error("config", "device", "add", container, "x", "nic", *taken)
     assert 'missing parent "wtnone0"' in daemon.error(
         "config", "device", "add", container, "x", "nic", "nictype=macvlan", "parent=wtnone0"
     )
-    assert sorted(path.name for path in SYSFS.iterdir()) == before
+    assert sorted(path.name for path in ports.iterdir()) == before
     assert "x:" not in daemon.lxc("config", "show", container)

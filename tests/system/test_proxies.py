@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import socket
 import stat
 import subprocess
@@ -246,6 +247,22 @@ def test_one_small_process_carries_all_and_goes_with_the_last(daemon: Daemon, co
     daemon.lxc("stop", "-f", container)
     assert select.select([fd], [], [], WITHIN_S)[0], "the forwarder goes on"
     os.close(fd)
+
+
+def test_a_lost_forwarder_is_replaced_when_the_daemon_starts(
+    daemon: Daemon, container: str, serve: Serve
+) -> None:
+    serve(container, "tcp", 8080)
+    port = free_port()
+    add(daemon, container, "web", "proxy", f"listen=tcp:127.0.0.1:{port}", "connect=tcp:127.0.0.1:8080")
+    daemon.kill()
+    (lost,) = forwarders(daemon)
+    fd = os.pidfd_open(lost)
+    os.kill(lost, signal.SIGKILL)
+    assert select.select([fd], [], [], WITHIN_S)[0]
+    os.close(fd)
+    daemon.start()
+    assert echoed(("127.0.0.1", port)) == b"hello\n"
 
 
 def forwarders(daemon: Daemon) -> list[int]:

@@ -8,7 +8,7 @@ Every restriction is checked on the final merged object, in `check`, whoever ask
 import json
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -166,10 +166,17 @@ async def wanted_idmap(host: Host, name: str, merged_config: Expanded) -> idmap.
     return idmap.plan(merged_config.config, host.idmap, taken)
 
 
-def with_volatile(container: Container, merged_config: Expanded, wanted: idmap.IdMap) -> Container:
+def with_volatile(
+    container: Container,
+    merged_config: Expanded,
+    wanted: idmap.IdMap,
+    *,
+    taken: Collection[str] = (),
+) -> Container:
     """The container with its generated MACs, interface names and id map recorded in volatile keys.
 
     Keys of interfaces that are gone, or whose property is now set explicitly, are dropped.
+    taken: MAC addresses of others.
     """
     own = {n: d for n, d in merged_config.devices.items() if d.get("type") == "nic"}
     config = {k: v for k, v in container.config.items() if not _is_stale(k, own)}
@@ -177,7 +184,7 @@ def with_volatile(container: Container, merged_config: Expanded, wanted: idmap.I
     used |= {v for k, v in config.items() if k.startswith("volatile.") and k.endswith(".name")}
     for name, options in sorted(own.items()):
         if not options.get("hwaddr") and options.get("nictype") != "physical":
-            config.setdefault(f"volatile.{name}.hwaddr", random_hwaddr())
+            config.setdefault(f"volatile.{name}.hwaddr", random_hwaddr(taken))
         if not options.get("host_name") and nics.is_paired(options):
             config.setdefault(
                 f"volatile.{name}.host_name", f"veth{random.SystemRandom().randbytes(4).hex()}"
@@ -204,7 +211,8 @@ async def settled(
     """
     async with host.once("id maps"):
         wanted = await wanted_idmap(host, container.name, merged_config)
-        result = with_volatile(container, merged_config, wanted)
+        taken = await _hwaddrs_of_others(host, container, merged_config)
+        result = with_volatile(container, merged_config, wanted, taken=taken)
         reserved = {key: result.config[key] for key in ("volatile.idmap.base", "volatile.idmap.next")}
         present = (await host.records.containers.get(container.name)).config
         if any(present.get(key) != value for key, value in reserved.items()):
@@ -224,9 +232,21 @@ def _is_stale(key: str, own: Mapping[str, Mapping[str, str]]) -> bool:
     return options is None or bool(options.get(parts[-1]))
 
 
-def random_hwaddr() -> str:
-    """A MAC address from the range that containers use (00:16:3e)."""
-    return "00:16:3e:" + ":".join(f"{random.SystemRandom().randrange(256):02x}" for _ in range(3))
+async def _hwaddrs_of_others(host: Host, container: Container, merged_config: Expanded) -> set[str]:
+    """MAC addresses that were chosen for other containers; none if this one needs no new one."""
+    own = merged_config.devices
+    if all(f"volatile.{name}.hwaddr" in container.config for name in own if own[name].get("type") == "nic"):
+        return set()
+    others = [other for other in await host.records.containers.all() if other.name != container.name]
+    return {value for other in others for key, value in other.config.items() if key.endswith(".hwaddr")}
+
+
+def random_hwaddr(taken: Collection[str]) -> str:
+    """A MAC address from the range that containers use (00:16:3e), none of those taken."""
+    while True:
+        made = "00:16:3e:" + random.SystemRandom().randbytes(3).hex(":")
+        if made not in taken:
+            return made
 
 
 # --- create ------------------------------------------------------------------------------------

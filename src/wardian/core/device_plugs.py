@@ -150,11 +150,16 @@ async def refresh(host: Host, started: Started, container: Container, wanted: De
 
 
 async def settle(host: Host, started: Started) -> None:
-    """Take away what the end of a daemon cut short while it was attached or detached; `follow` completes."""
+    """Take away what the end of a daemon cut short while it was attached or detached; `follow` completes.
+
+    What is whole is connected again: its limits, filters and forwarding may have been lost meanwhile.
+    """
     plugs = await host.records.plugs.find(started.name) or Plugs(name=started.name)
     for name, plug in reversed(plugs.now.items()):
         if not plug.settled:
             await _logged(started, name, _detach(host, started, name, plug))
+        else:
+            await _logged(started, name, _driver(host, plug).connected(plug.plan, started))
     plugs = await host.records.plugs.find(started.name) or plugs
     await _logged(started, "all", _enforce(host, started, plugs, {}, plugs.now))
 

@@ -1,7 +1,6 @@
 """Changes of a container's configuration, its own or a profile's: checked, followed by what runs, kept."""
 
 from collections.abc import Callable
-from functools import partial
 
 from msgspec.structs import replace
 
@@ -144,9 +143,14 @@ async def _follow_profile(host: Host, name: str, before: Profile) -> None:
     present = await containers.profiles_of(host, container)
     result = containers.merged(container, present)
     old = containers.merged(container, [before if p.name == before.name else p for p in present])
-    _, wanted = await containers.settled(host, container, result)
-    refresh = partial(containers.with_volatile, merged_config=result, wanted=wanted)
-    container = await host.records.containers.change(name, refresh)
+    made, wanted = await containers.settled(host, container, result)
+    chosen = {key: value for key, value in made.config.items() if key not in container.config}
+
+    def refreshed(now: Container) -> Container:
+        known = replace(now, config={**chosen, **now.config})
+        return containers.with_volatile(known, result, wanted)
+
+    container = await host.records.containers.change(name, refreshed)
     async with Undo() as undo:
         await _follow(host, container, old, result, undo)
         undo.keep()

@@ -62,7 +62,8 @@ def tcp_echo() -> Iterator[Echo]:
 def add(control: Control, server: socket.socket, end: End, *, announce: bool = False) -> None:
     pidfd = os.pidfd_open(os.getpid())
     spare = [os.open("/", os.O_PATH), os.open("/", os.O_PATH)]
-    request = {"connect": [vars(end)], "into_container": False, "proxy_protocol": announce}
+    request = {"init": os.getpid(), "connect": [vars(end)]}
+    request |= {"into_container": False, "proxy_protocol": announce}
     asyncio.run(control.add("c1/web", request, [pidfd, *spare, server.fileno()]))
     server.close()
     for fd in (pidfd, *spare):

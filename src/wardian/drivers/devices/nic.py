@@ -92,8 +92,11 @@ class NicDevice(Device):
     async def prepare(self, plan: DevicePlan) -> None:
         """See ports.DeviceDriver."""
         for nic in plan.nics:
-            if nic.guarded:
-                await filters.apply(_what("guard", plan), nic.host_name, _guard(nic))
+            await self._guard(plan, nic)
+
+    async def _guard(self, plan: DevicePlan, nic: Nic) -> None:
+        if nic.guarded:
+            await filters.apply(_what("guard", plan), nic.host_name, _guard(nic))
 
     async def release(self, plan: DevicePlan) -> None:
         """See ports.DeviceDriver."""
@@ -113,6 +116,7 @@ class NicDevice(Device):
         for nic in plan.nics:
             if nic.kind not in links.PAIRED:
                 continue
+            await self._guard(plan, nic)
             await asyncio.to_thread(_set_sysctls, plan, nic)
             await iproute.ip(_what("route", plan), links.routes(nic))
             if nic.ingress or nic.egress or nic.kind == "routed":

@@ -48,7 +48,11 @@ class ProxyDevice(Device):
     async def connected(self, plan: DevicePlan, started: Started) -> None:
         """See ports.DeviceDriver."""
         for forward in plan.forwards:
-            await self._control.remove(forward.name)  # what listens there may be its own
+            known = await self._control.known()
+            if known.get(forward.name) == started.init_pid:
+                continue  # the daemon was restarted, the forwarder was not
+            if forward.name in known:
+                await self._control.remove(forward.name)  # what listens there may be its own
             try:
                 await self._connect(plan, forward, started)
             except OSError as error:
@@ -72,6 +76,7 @@ class ProxyDevice(Device):
                 fds.append(made.fileno())
             request = {
                 "connect": [vars(connect) for _, connect in ends],
+                "init": started.init_pid,
                 "into_container": not forward.listens_inside,
                 "proxy_protocol": forward.proxy_protocol,
             }

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from wardian.errors import HostFailed
 from wardian.linux import process
@@ -27,17 +28,22 @@ class Control:
         """Begin to carry a device's traffic, in place of one of the same name. The fds stay the caller's."""
         wanted = {"do": "add", "name": name, **request}
         async with self._one_starts:
-            if not await asyncio.to_thread(self._ask, wanted, fds):
+            if await asyncio.to_thread(self._ask, wanted, fds) is None:
                 await self._start()
-                if not await asyncio.to_thread(self._ask, wanted, fds):
+                if await asyncio.to_thread(self._ask, wanted, fds) is None:
                     raise HostFailed(f"the forwarder of proxy devices does not run; see {self._log}")
+
+    async def known(self) -> Mapping[str, int]:
+        """The devices that are carried: name -> pid of the container's init."""
+        answer = await asyncio.to_thread(self._ask, {"do": "list"}, ())
+        return answer["devices"] if answer else {}
 
     async def remove(self, name: str) -> None:
         """End a device with all its connections; harmless if it is not known."""
         await asyncio.to_thread(self._ask, {"do": "remove", "name": name}, ())
 
-    def _ask(self, request: Mapping[str, object], fds: Sequence[int]) -> bool:
-        """Whether a forwarder runs and has done it; HostFailed with its answer if it could not."""
+    def _ask(self, request: Mapping[str, object], fds: Sequence[int]) -> dict[str, Any] | None:
+        """The forwarder's answer, None if none runs; HostFailed if it could not."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
             asking.settimeout(ANSWERS_WITHIN_S)
             try:
@@ -45,14 +51,15 @@ class Control:
                 socket.send_fds(asking, [json.dumps(request).encode()], list(fds))
                 answer = asking.recv(LONGEST_ANSWER)
             except (FileNotFoundError, ConnectionError):
-                return False
+                return None
             except OSError as error:
                 raise HostFailed(f"cannot reach the forwarder of proxy devices: {error}") from error
         if not answer:
-            return False
-        if error_text := json.loads(answer).get("error"):
-            raise HostFailed(f"the forwarder of proxy devices: {error_text}")
-        return True
+            return None
+        told: dict[str, Any] = json.loads(answer)
+        if "error" in told:
+            raise HostFailed(f"the forwarder of proxy devices: {told['error']}")
+        return told
 
     async def _start(self) -> None:
         log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

@@ -329,6 +329,7 @@ class Device:
         self, loop: Loop, request: dict[str, Any], fds: list[int], ended: Callable[[], None]
     ) -> None:
         self.loop, self.pidfd, self.kept = loop, fds[0], fds[:3]
+        self.init: int = request["init"]
         self.connections: set[Connection] = set()
         namespace, root = (fds[1], fds[2]) if request["into_container"] else (-1, -1)
         self.streams: list[StreamListener] = []
@@ -424,7 +425,7 @@ class Forwarder:
     def serve(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         name = request.get("name", "")
         if request["do"] == "list":
-            return {"devices": sorted(self.devices)}
+            return {"devices": {name: device.init for name, device in self.devices.items()}}
         self.remove(name)
         if request["do"] == "add":
             self.devices[name] = Device(self.loop, request, fds, lambda: self.remove(name))
