@@ -13,11 +13,15 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+FILE_BYTES = 100 << 20
+SMALL_FILES = 1000
 
 
 @dataclass
@@ -56,12 +60,34 @@ def round_of(peer: Peer, image: str, number: int) -> Iterator[None]:
     yield
     peer.run("list, 1 container", "list")
     yield
+    yield from files_of(peer, name)
     peer.run(f"stop -f {image}", "stop", "-f", name)
     yield
     peer.run(f"start {image}", "start", name)
     yield
     peer.run(f"delete -f {image}", "delete", "-f", name)
     yield
+
+
+def files_of(peer: Peer, name: str) -> Iterator[None]:
+    """Files in and out of a running container: one large one, many small ones."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as text:
+        folder = Path(text)
+        (folder / "big").write_bytes(os.urandom(FILE_BYTES))
+        for number in range(SMALL_FILES):
+            place = folder / "many" / str(number % 10)
+            place.mkdir(parents=True, exist_ok=True)
+            (place / str(number)).write_text(str(number))
+        peer.run("file push, 100 MB", "file", "push", str(folder / "big"), f"{name}/root/big")
+        yield
+        peer.run("file pull, 100 MB", "file", "pull", f"{name}/root/big", str(folder / "back"))
+        yield
+        peer.run(f"file push -r, {SMALL_FILES}", "file", "push", "-r", str(folder / "many"), f"{name}/root/")
+        yield
+        peer.run(
+            f"file pull -r, {SMALL_FILES}", "file", "pull", "-r", f"{name}/root/many", str(folder / "out")
+        )
+        yield
 
 
 def many(peer: Peer, image: str, count: int) -> None:
