@@ -211,6 +211,7 @@ async def _detach(host: Host, started: Started, name: str, plug: Plug) -> None:
         await driver.detach(plug.plan, started)
         undo.on_failure(driver.attach, plug.plan, started)
         await driver.release(plug.plan)
+        undo.on_failure(driver.prepare, plug.plan)
         await _note(host, started, name, None)
         undo.keep()
 
