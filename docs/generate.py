@@ -50,7 +50,8 @@ DEVICES_HEAD = """\
 Devices belong to containers and profiles, each with a name and a `type`. A container's own device replaces
 one of the same name that a profile defines, as a whole. Change them with `lxc config device ...` or
 `lxc profile device ...`. A running container gets them and loses them at once; if one cannot be had, the
-whole change is taken back. Network interfaces change while a container is stopped.
+whole change is taken back. A property whose change is "in place" changes under a running container; for any
+other, the device is taken away and given back.
 """
 
 ARCHITECTURES_HEAD = """\
@@ -97,8 +98,12 @@ def devices_page() -> str:
 
 def options_table(kind: device_table.DeviceType) -> str:
     """The properties of a device type."""
-    rows = [(code(o.name), o.type.syntax, code(o.default), o.help) for o in kind.options]
-    return table(("Property", "Value", "Default", "Meaning"), rows) if rows else "No properties.\n"
+    rows = [
+        (code(o.name), o.type.syntax, code(o.default), "in place" if o.live else "", o.help)
+        for o in kind.options
+    ]
+    heads = ("Property", "Value", "Default", "Change", "Meaning")
+    return table(heads, rows) if rows else "No properties.\n"
 
 
 def architectures_page() -> str:

@@ -145,16 +145,24 @@ def test_a_block_device_is_mounted(daemon: Daemon, container: str, block_device:
     assert str(block_device) not in Path("/proc/self/mountinfo").read_text()
 
 
+def limit(daemon: Daemon, container: str, device: str, name: str) -> str:
+    """A limit of the container on a block device, as the kernel has it; "" for none."""
+    group = cgroups.Group(init_pid(daemon, container))
+    text = group.read("blkio", f"blkio.throttle.{name}_device", "io.max") or ""
+    fields = next((line.split()[1:] for line in text.splitlines() if line.split()[0] == device), [])
+    if cgroups.kind_of() == "v1":
+        return "".join(fields)
+    words = dict(field.split("=") for field in fields)
+    short = {"read_bps": "rbps", "read_iops": "riops", "write_bps": "wbps", "write_iops": "wiops"}[name]
+    return words.get(short, "max").replace("max", "")
+
+
 def test_limits_of_disks_change_live(daemon: Daemon, container: str, block_device: Path) -> None:
     device = blockdevs.behind(block_device)[0]
 
     def read(name: str) -> str:
-        group = cgroups.Group(init_pid(daemon, container))
-        text = group.read("blkio", f"blkio.throttle.{name}_device", "io.max") or ""
-        return next((line.split(" ", 1)[1] for line in text.splitlines() if line.split()[0] == device), "")
+        return limit(daemon, container, device, name)
 
-    if cgroups.kind_of() == "v2":
-        pytest.skip("reads the files of cgroup v1")
     add(daemon, container, "data", "disk", f"source={block_device}", "path=/data", "limits.read=10MB")
     assert read("read_bps") == str(10 << 20)
     daemon.lxc("config", "device", "set", container, "data", "limits.max", "300iops")
@@ -166,11 +174,9 @@ def test_limits_of_disks_change_live(daemon: Daemon, container: str, block_devic
 
 
 def test_the_root_disk_has_limits_too(daemon: Daemon, container: str) -> None:
-    if cgroups.kind_of() == "v2":
-        pytest.skip("reads the files of cgroup v1")
     daemon.lxc("config", "device", "override", container, "root", "limits.write=5MB")
-    text = cgroups.Group(init_pid(daemon, container)).read("blkio", "blkio.throttle.write_bps_device", "")
-    assert text is not None and text.strip().endswith(f" {5 << 20}")
+    device = blockdevs.behind(daemon.folder / "lxd/storage-pools/default/containers" / container)[0]
+    assert limit(daemon, container, device, "write_bps") == str(5 << 20)
 
 
 def test_the_size_of_the_root_disk_changes_live(daemon: Daemon, container: str) -> None:

@@ -1,5 +1,6 @@
 """The reference pages are what the tables say."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,3 +26,15 @@ def test_every_key_and_every_property_is_explained() -> None:
     assert all(
         help.endswith(".") for help in [row.help for row in keys.KEYS] + [row.help for row in options]
     )
+
+
+def test_every_property_of_a_device_is_tested() -> None:
+    tests = "".join(path.read_text() for path in DOCS.parent.glob("tests/*/**/test_*.py"))
+    kinds = (*devices.TYPES, *device_table.NIC_TYPES)
+    untested = [
+        f"{kind.name} {option.name}"
+        for kind in kinds
+        for option in kind.options
+        if not re.search(rf"""["' ,{{]{re.escape(option.name)}(=|["']|: )""", tests)
+    ]
+    assert untested == []

@@ -203,3 +203,14 @@ def test_each_default_is_a_value_that_the_property_takes() -> None:
         for option in kind.options:
             if option.default:
                 option.type.check(option.default)
+
+
+@pytest.mark.parametrize("kind", [kind.name for kind in devices.TYPES if kind.options])
+@pytest.mark.parametrize("text", ["a\nb", "a\0b", "\x1b[0m", "a\rb"])
+def test_no_value_of_any_property_adds_a_line(kind: str, text: str) -> None:
+    nic = {"nictype": "bridged", "parent": "br0"} if kind == "nic" else {}
+    device = {"type": kind, **nic}
+    for option in devices.options_of(device):
+        with pytest.raises(InvalidInput) as caught:
+            devices.check({"x": {**device, option.name: text}}, expanded=False)
+        assert 'device "x"' in str(caught.value) and str(caught.value).isprintable()
