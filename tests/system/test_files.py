@@ -327,3 +327,55 @@ def test_the_headers_of_other_clients(daemon: Daemon, container: str) -> None:
     )
     assert curl(daemon, "-X", "DELETE", f"{new}?path=/d/n")[0]["status"] == "200"
     assert curl(daemon, "-X", "DELETE", f"{new}?path=/d/n")[0]["status"] == "404"
+
+
+# --- other pools, and races --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ["overlay", "dir"])
+def test_files_go_in_and_out_on_every_kind_of_pool(daemon: Daemon, name: str, backend: str) -> None:
+    pool = f"files-{backend}"
+    daemon.lxc("storage", "create", pool, backend)
+    try:
+        daemon.lxc("init", "bb", name, "-s", pool)
+        daemon.lxc("file", "push", "--uid", "5", "-", f"{name}/root/f", stdin="while stopped")
+        assert daemon.lxc("file", "pull", f"{name}/root/f", "-") == "while stopped"
+        daemon.lxc("start", name)
+        assert owner_and_mode(daemon, name, "/root/f") == "5:0 640"
+        daemon.lxc("file", "push", "-", f"{name}/root/f", stdin="while running")
+        assert daemon.lxc("exec", name, "cat", "/root/f") == "while running"
+        daemon.lxc("stop", "-f", name)
+        assert daemon.lxc("file", "pull", f"{name}/root/f", "-") == "while running"
+    finally:
+        daemon.run("delete", "-f", name)
+        daemon.lxc("storage", "delete", pool)
+
+
+def test_a_race_for_a_link_leads_nowhere(daemon: Daemon, container: str, tmp_path: Path) -> None:
+    """While files go in and out, the container swaps a folder for a link to a folder of the host."""
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim/f").write_text("of the host")
+    (tmp_path / "d").mkdir()
+    for number in range(300):
+        (tmp_path / f"d/f{number}").write_text("pushed")
+    swap = f"mkdir /r; ln -s {tmp_path}/victim /r/l; mkdir /r/d; cd /r; echo ready; "
+    swap += "while :; do mv d t; mv l d; mv d l; mv t d; done"
+    argv = [PYTHON, "-I", "-S", "-c", CLIENT_WITH_SITE, "exec", container, "--", "sh", "-c", swap]
+    with subprocess.Popen(
+        argv,
+        env=daemon.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        for _ in range(10):
+            daemon.run("file", "push", "-r", str(tmp_path / "d"), f"{container}/r/")
+            daemon.run("file", "push", "-", f"{container}/r/d/f", stdin=b"pushed")
+            assert b"of the host" not in daemon.run("file", "pull", f"{container}/r/d/f", "-").stdout
+            daemon.run("file", "delete", f"{container}/r/d/f")
+            daemon.run("file", "pull", "-r", f"{container}/r", str(tmp_path / "out"))
+        child.terminate()
+    assert os.listdir(tmp_path / "victim") == ["f"]
+    assert (tmp_path / "victim/f").read_text() == "of the host"

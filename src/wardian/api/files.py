@@ -107,8 +107,11 @@ async def _target(request: Request) -> str:
 
 async def _body(request: Request) -> AsyncIterator[bytes]:
     content = request.raw.content
-    while piece := await content.readany():
-        yield piece
+    try:
+        while piece := await content.readany():
+            yield piece
+    except (ConnectionError, web.RequestPayloadError) as error:
+        raise InvalidInput(f"the body was cut: {error}") from error
 
 
 async def delete(host: Host, request: Request) -> web.Response:

@@ -12,11 +12,11 @@ from wardian.core.containers import volume
 from wardian.core.host import Host
 from wardian.errors import Busy, InvalidInput
 from wardian.model.entries import MAXIMUM_ID
-from wardian.ports import Inside, Place
+from wardian.ports import Inside, Place, Storage
 
 PATH_BYTES = 4096
-HARMLESS = ("update", "snapshot", "copy")
-"""Actions that leave the files where they are."""
+HARMLESS = ("update",)
+"""Actions that leave the files alone."""
 TYPES = ("file", "directory", "symlink")
 
 
@@ -43,17 +43,36 @@ async def inside(host: Host, name: str) -> AsyncIterator[Inside]:
         return
     if held := host.operations.holding(name):
         raise Busy(f"Container is busy running a {held} operation")
-    host.files_in_use[name] += 1
+    async with (
+        _mounted(host, storage, place) as shifted,
+        host.files.enter(replace(place, shifted=shifted)) as found,
+    ):
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def _mounted(host: Host, storage: Storage, place: Place) -> AsyncIterator[bool]:
+    """Have the files of a container that does not run in place, mounted once for all who come.
+
+    As for a start with its map: not every file system (overlay) can be shifted by a mount of it.
+    """
+    name, of = place.name, volume(place.name)
+    async with host.once(f"mount the files of {name}"):
+        users, shifted = host.files_in_use.get(name, (0, False))
+        if not users:
+            shifted = await storage.mount(of, place.idmap)
+        host.files_in_use[name] = (users + 1, shifted)
     try:
-        place = replace(place, shifted=await storage.mount(of))
-        async with host.files.enter(place) as found:
-            yield found
+        yield shifted
     finally:
-        host.files_in_use[name] -= 1
-        if not host.files_in_use[name]:
-            del host.files_in_use[name]
-            if name not in host.running and not host.operations.holding(name):
-                await storage.unmount(of)
+        async with host.once(f"mount the files of {name}"):
+            users, _ = host.files_in_use[name]
+            if users > 1:
+                host.files_in_use[name] = (users - 1, shifted)
+            else:
+                del host.files_in_use[name]
+                if name not in host.running and not host.operations.holding(name):
+                    await storage.unmount(of)
 
 
 async def before_action(host: Host, name: str, action: str) -> None:

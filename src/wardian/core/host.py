@@ -105,8 +105,8 @@ class Host:
     """Fingerprints of images that containers are being made from: they are not cleaned away."""
     guest_events: dict[str, Events] = field(default_factory=dict)
     """What containers hear of themselves, by name; only those that have listened."""
-    files_in_use: Counter[str] = field(default_factory=Counter)
-    """Conversations with the files of containers that do not run, by name."""
+    files_in_use: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    """Name of a container that does not run -> conversations with its files, whether these are shifted."""
     watcher: Watching = field(init=False)
     """Set by daemon/build.py."""
     attempts: Attempts = field(default_factory=Attempts)

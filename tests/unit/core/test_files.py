@@ -1,0 +1,48 @@
+"""What may be asked of files, and that actions free them."""
+
+import pytest
+
+from tests.fakes import FakeFiles
+from wardian.core import files
+from wardian.core.host import Host
+from wardian.errors import InvalidInput
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"), [("", None), ("0644", 0o644), ("644", 0o644), ("0o4755", 0o4755), ("7", 7)]
+)
+def test_modes_are_octal(text: str, mode: int | None) -> None:
+    assert files.checked_mode(text) == mode
+
+
+@pytest.mark.parametrize("text", ["8", "rw", "-1", "0x1ff", "10000", "1777777", "0o", "٧"])
+def test_other_modes_are_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="not an octal mode"):
+        files.checked_mode(text)
+
+
+def test_ids() -> None:
+    assert (files.checked_id("", "X"), files.checked_id("4294967294", "X")) == (None, 2**32 - 2)
+    for text in ("-1", "4294967295", "root", "1.0", "٧"):
+        with pytest.raises(InvalidInput):
+            files.checked_id(text, "X")
+
+
+def test_paths() -> None:
+    assert (files.checked_path("/etc/x"), files.checked_path("etc/x"), files.checked_path("/")) == (
+        "etc/x",
+        "etc/x",
+        "",
+    )
+    for text in ("", "a\0b", "x" * 5000):
+        with pytest.raises(InvalidInput):
+            files.checked_path(text)
+
+
+async def test_an_action_on_a_stopped_container_frees_its_files_first(host: Host) -> None:
+    host.operations.before_action = lambda name, action: files.before_action(host, name, action)
+    assert isinstance(host.files, FakeFiles)
+    async with host.operations.lock("c1", "delete"):
+        assert host.files.left == ["c1"]
+    async with host.operations.lock("c2", "update"):
+        assert host.files.left == ["c1"]
