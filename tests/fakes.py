@@ -398,6 +398,7 @@ class FakeRuntime:
 
     version = "5.0.2"
     cgroups: Literal["v1", "v2"] = "v2"
+    guards_devices = True
 
     def __init__(self, root: Path, faults: Faults) -> None:
         self._root = root

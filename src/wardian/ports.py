@@ -600,6 +600,8 @@ class Runtime(Protocol):
     version: str
     cgroups: Literal["v1", "v2"]
     """Which kind holds the controllers of this host."""
+    guards_devices: bool
+    """Whether containers are kept from devices of the host that they were not given."""
 
     def open(self) -> None:
         """Write what all containers share and begin to listen for reboots. Needs a running loop."""

@@ -1,7 +1,9 @@
 """The life of containers, through the real client and daemon."""
 
 import json
+import os
 import re
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -198,3 +200,20 @@ def test_two_daemons_side_by_side(daemon: Daemon, container: str) -> None:
         assert daemon.lxc("list", f"^{container}$", "-c", "s", "--format", "csv") == "RUNNING\n"
     finally:
         other.close()
+
+
+def test_device_nodes_in_the_files_of_an_unprivileged_container_open_nothing(
+    daemon: Daemon, container: str
+) -> None:
+    """However they came there: from a time when it was privileged, from a host's hand, by a stream."""
+    rootfs = daemon.folder / f"lxd/storage-pools/default/containers/{container}/rootfs"
+    for name, kind, number in (
+        ("disk", stat.S_IFBLK, os.makedev(7, 0)),
+        ("kmsg", stat.S_IFCHR, os.makedev(1, 11)),
+    ):
+        os.mknod(rootfs / name, kind | 0o666, number)
+        os.chmod(rootfs / name, 0o666)
+        opened = daemon.run("exec", container, "--", "head", "-c", "1", f"/{name}")
+        assert opened.returncode != 0 and b"Operation not permitted" in opened.stderr
+    again = "mount -o remount,bind,dev / ; head -c 1 /disk"
+    assert b"Operation not permitted" in daemon.run("exec", container, "--", "sh", "-c", again).stderr

@@ -249,7 +249,7 @@ async def _enforce(
     except HostFailed:
         host.runtime.limit(started, throttle.change(after, before, version))
         raise
-    if not plugs.idmap.ranges:  # others are root in a namespace of their own, where rules say nothing
+    if host.runtime.guards_devices:
         nodes = [_nodes(found) for found in (old, new)]
         await host.runtime.permit(started, nodes[1] - nodes[0], allowed=True)
         await host.runtime.permit(started, nodes[0] - nodes[1], allowed=False)
@@ -265,12 +265,12 @@ def _throttles(plugs: Mapping[str, Plug]) -> list[throttle.Throttle]:
     return [found for plug in plugs.values() for found in plug.plan.throttles]
 
 
-def settings(host: Host, plugs: Mapping[str, Plug], idmap: IdMap) -> list[tuple[str, str]]:
-    """The liblxc lines of a container that starts with these devices and this map."""
+def settings(host: Host, plugs: Mapping[str, Plug]) -> list[tuple[str, str]]:
+    """The liblxc lines of a container that starts with these devices."""
     version = host.runtime.cgroups
     prefix = "lxc.cgroup2." if version == "v2" else "lxc.cgroup."
     lines = [(prefix + name, value) for name, value in throttle.knobs(_throttles(plugs), version)]
-    rules = [] if idmap.ranges else sorted(node.rule for node in _nodes(plugs))
+    rules = sorted(node.rule for node in _nodes(plugs)) if host.runtime.guards_devices else []
     return lines + [
         (f"{name}.devices.allow", rule) for rule in rules for name in ("lxc.cgroup", "lxc.cgroup2")
     ]

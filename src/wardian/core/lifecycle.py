@@ -387,7 +387,7 @@ def _plan(
         kernel_limits=kernel_limits.limits_of(config),
         sysctls=kernel_limits.sysctls_of(config),
         environment={k.removeprefix("environment."): v for k, v in keys.under(config, "environment.")},
-        settings=[*limits.settings(host, config), *device_plugs.settings(host, plugs, wanted)],
+        settings=[*limits.settings(host, config), *device_plugs.settings(host, plugs)],
         devices=[*(plug.plan for plug in plugs.values()), DevicePlan(mounts=(devlxd,))],
         raw=config.get("raw.lxc", ""),
     )

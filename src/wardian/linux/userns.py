@@ -31,6 +31,14 @@ async def create(idmap: IdMap) -> int:
         raise HostFailed(f"cannot make a user namespace: {error.strerror or error}") from error
 
 
+ALL_IDS = ["0", "0", "4294967295"]
+
+
+def is_initial() -> bool:
+    """Whether this process is in the host's own user namespace: only there is root the kernel's root."""
+    return Path("/proc/self/uid_map").read_text().split() == ALL_IDS
+
+
 def whole() -> IdMap:
     """The map under which every id of this process's own user namespace stays what it is."""
     found = []

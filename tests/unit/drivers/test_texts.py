@@ -38,6 +38,7 @@ def test_an_unprivileged_container_has_a_map_and_an_idmapped_root() -> None:
     assert keys_of(text, "lxc.idmap") == ["u 0 1000000 65536", "g 0 1000000 65536"]
     assert keys_of(text, "lxc.rootfs.options") == ["idmap=container"]
     assert keys_of(text, "lxc.cap.drop") == []
+    assert keys_of(text, "lxc.cgroup.devices.deny") == ["a"]
     assert keys_of(text, "lxc.seccomp.profile") == ["/sec/seccomp"]
     assert keys_of(text, "lxc.net.0.link") == ["br0"]
     assert keys_of(text, "lxc.environment") == ["A=b"]
@@ -146,3 +147,8 @@ def test_variables_of_the_hosts_own_libraries_are_only_passed_on() -> None:
     )
     assert inherited == {k: v for k, v in meant.items() if k != "TZ"}
     assert given == {"LD_PRELOAD": "a", "LC_ALL": "b", "OPENSSL_CONF": "c", "LXC_X": "d", "TZ": "UTC"}
+
+
+def test_a_daemon_in_a_container_cannot_say_which_devices_are_used() -> None:
+    text = render.container_config(PLAN, replace(AROUND, guards_devices=False))
+    assert not keys_of(text, "lxc.cgroup.devices.deny") and not keys_of(text, "lxc.cgroup2.devices.allow")

@@ -19,7 +19,7 @@ from pathlib import Path
 from wardian.drivers.runtime import render
 from wardian.drivers.runtime.apparmor import AppArmor
 from wardian.errors import HostFailed, InvalidInput
-from wardian.linux import cgroups, prlimit, process
+from wardian.linux import cgroups, prlimit, process, userns
 from wardian.model import cpus, kernel_limits
 from wardian.model.confinement import Confinement
 from wardian.model.limits import Knob
@@ -73,6 +73,7 @@ class Lxc:
     def __init__(self, paths: Paths, version: str, *, log_level: str = "warn") -> None:
         self.version = version
         self.cgroups = cgroups.kind_of()
+        self.guards_devices = userns.is_initial()
         self._paths = paths
         self._log_level = log_level
         self._fifo = paths.containers / ".starts"
@@ -132,6 +133,7 @@ class Lxc:
             present=frozenset(filter(os.path.exists, render.HOST_SOURCES)),
             lxcfs=_lxcfs_files(),
             log_level=self._log_level,
+            guards_devices=self.guards_devices,
         )
 
     async def find_all(self) -> list[Started]:
@@ -271,7 +273,7 @@ class Lxc:
     async def permit(self, started: Started, nodes: Collection[Node], *, allowed: bool) -> None:
         """See ports.Runtime. By liblxc's program: on cgroup v2 the monitor has to change a BPF program."""
         file = "devices.allow" if allowed else "devices.deny"
-        for rule in sorted({node.rule for node in nodes} - set(render.PRIVILEGED_DEVICES)):
+        for rule in sorted({node.rule for node in nodes} - set(render.DEVICES)):
             what = f'set {file} of container "{started.name}" to "{rule}"'
             argv = ["lxc-cgroup", "-n", started.name, "-P", str(self._paths.containers), file, rule]
             await process.check(what, argv)

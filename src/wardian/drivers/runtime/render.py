@@ -22,7 +22,7 @@ PRIVILEGED_DROPPED = "sys_time sys_module sys_rawio mac_admin mac_override"
 """Capabilities (capabilities(7)) that a privileged container never gets. An unprivileged one keeps
 all: they hold only inside its user namespace."""
 
-PRIVILEGED_DEVICES = (
+DEVICES = (
     "b *:* m",
     "c *:* m",
     "c 136:* rwm",
@@ -76,6 +76,8 @@ class Surroundings:
     lxcfs: tuple[str, ...] = ()
     """Files below /var/lib/lxcfs to lay over the container's /proc and /sys, relative paths."""
     log_level: str = "warn"
+    guards_devices: bool = True
+    """False in a container, whose root may not say which devices are used."""
 
 
 def container_config(plan: StartPlan, around: Surroundings) -> str:
@@ -138,9 +140,12 @@ def _confinement(plan: StartPlan, around: Surroundings, *, privileged: bool) -> 
     yield _line("lxc.apparmor.profile", around.apparmor_profile)
     if privileged:
         yield _line("lxc.cap.drop", PRIVILEGED_DROPPED)
+    # Also for unprivileged containers: their root cannot make device nodes, but can use those that came
+    # with a copy, an image or a snapshot of a time when the container was privileged.
+    if around.guards_devices:
         for prefix in ("lxc.cgroup.devices", "lxc.cgroup2.devices"):
             yield _line(f"{prefix}.deny", "a")
-            for rule in PRIVILEGED_DEVICES:
+            for rule in DEVICES:
                 yield _line(f"{prefix}.allow", rule)
 
 
