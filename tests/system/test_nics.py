@@ -152,6 +152,16 @@ def test_a_physical_interface_is_lent_and_comes_back(daemon: Daemon, container: 
     assert (SYSFS / wire).exists()
 
 
+def test_a_restarted_daemon_knows_what_it_lent(daemon: Daemon, container: str, wire: str) -> None:
+    add(daemon, container, "wan", "nic", "nictype=physical", f"parent={wire}", "name=wan0")
+    reboot(daemon, container)
+    wait_until(daemon, container, "ip link show wan0")
+    daemon.kill()
+    daemon.start()
+    daemon.lxc("stop", "-f", container)
+    assert (SYSFS / wire).exists()
+
+
 def test_a_routed_nic_is_reached_by_its_addresses(daemon: Daemon, container: str, wire: str) -> None:
     addresses = ("ipv4.address=198.51.100.7,198.51.100.8", "ipv6.address=2001:db8:7::7")
     add(daemon, container, "pub", "nic", "nictype=routed", f"parent={wire}", "name=pub0", *addresses)
@@ -175,8 +185,13 @@ def test_a_routed_nic_is_reached_by_its_addresses(daemon: Daemon, container: str
 def test_a_nic_that_cannot_be_had_changes_nothing(daemon: Daemon, container: str) -> None:
     ports = SYSFS / daemon.bridge / "brif"
     before = sorted(path.name for path in ports.iterdir())
-    taken = ("nictype=bridged", f"parent={daemon.bridge}", "name=eth0")
-    assert daemon.error("config", "device", "add", container, "x", "nic", *taken)
+    taken = ("nictype=bridged", f"parent={daemon.bridge}")
+    error = daemon.error("config", "device", "add", container, "x", "nic", *taken, "name=eth0")
+    assert 'nics "eth0" and "x" have the same "name": eth0' in error
+    inside(daemon, container, "ip", "link", "set", "lo", "down")
+    inside(daemon, container, "ip", "link", "set", "lo", "name", "busy0")
+    error = daemon.error("config", "device", "add", container, "x", "nic", *taken, "name=busy0")
+    assert 'cannot add nic "x"' in error and "File exists" in error
     assert 'missing parent "wtnone0"' in daemon.error(
         "config", "device", "add", container, "x", "nic", "nictype=macvlan", "parent=wtnone0"
     )

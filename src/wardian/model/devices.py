@@ -112,6 +112,7 @@ def check(devices: Devices, *, expanded: bool) -> None:
             raise InvalidInput(f'device "{name}": {e}') from None
     if expanded:
         root_device(devices)
+        nics.check_names(devices)
     else:
         _check_paths(devices)
 

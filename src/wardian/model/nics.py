@@ -105,6 +105,17 @@ def check(options: Mapping[str, str]) -> None:
         raise InvalidInput('a routed nic needs "ipv4.address" or "ipv6.address"')
 
 
+def check_names(devices: Mapping[str, Mapping[str, str]]) -> None:
+    """No two interfaces of a container have the same name in it, or on the host; InvalidInput otherwise."""
+    for key in ("name", "host_name"):
+        seen: dict[str, str] = {}
+        for device, options in sorted(devices.items()):
+            name = options.get(key, "") if options.get("type") == "nic" else ""
+            if name and name in seen:
+                raise InvalidInput(f'nics "{seen[name]}" and "{device}" have the same "{key}": {name}')
+            seen[name] = device
+
+
 def reserved(device: Mapping[str, str], volatile: Mapping[str, str]) -> tuple[str, str, list[str]] | None:
     """(network, MAC address, addresses) that DHCP keeps for a nic; None if it keeps none.
 

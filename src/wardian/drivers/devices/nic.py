@@ -114,6 +114,8 @@ class NicDevice(Device):
     async def connected(self, plan: DevicePlan, started: Started) -> None:
         """See ports.DeviceDriver."""
         for nic in plan.nics:
+            if nic.kind == "physical":
+                self._keep(plan, nic, started)
             if nic.kind not in links.PAIRED:
                 continue
             await self._guard(plan, nic)
@@ -121,6 +123,13 @@ class NicDevice(Device):
             await iproute.ip(_what("route", plan), links.routes(nic))
             if nic.ingress or nic.egress or nic.kind == "routed":
                 await self._bound(plan, nic)
+
+    def _keep(self, plan: DevicePlan, nic: Nic, started: Started) -> None:
+        with _namespace(plan, started) as there:
+            fd = self._lent.pop(nic.parent, -1)
+            if fd >= 0:
+                os.close(fd)
+            self._lent[nic.parent] = os.dup(there)
 
     async def change(self, old: DevicePlan, new: DevicePlan, started: Started) -> None:
         """See ports.DeviceDriver."""
@@ -144,7 +153,6 @@ class NicDevice(Device):
             with _namespace(plan, started) as there:
                 if nic.kind == "physical":
                     await self._bring_home(plan, nic)
-                    self._lent[nic.parent] = os.dup(there)
                 if nic.host_name in self._made:
                     await self._take(plan, nic, there)
                 await iproute.ip(_what("add", plan), links.make(nic, f"/proc/self/fd/{there}"), passed=there)
