@@ -298,6 +298,15 @@ class Rootfs(Protocol):
         bytes so far; often. The caller removes the target on failure.
         """
 
+    async def read_member(self, archive: Path, name: str, idmap: IdMap) -> bytes:
+        """The bytes of a file in a tar archive (at most 1 MiB); InvalidInput if missing or huge."""
+
+    async def extract(self, archive: Path, member: str, folder: Path, idmap: IdMap) -> None:
+        """Fill an empty volume folder with a folder of a tar archive; errors as of `unpack`."""
+
+    async def check_seal(self, archive: Path, seal: str, idmap: IdMap) -> None:
+        """InvalidInput unless the archive is whole: its last file, of that name, is a `pack` seal."""
+
     def kind_of(self, path: Path) -> str:
         """The format of an image file: bz2 gz xz zst lzma squashfs tar; InvalidInput otherwise."""
 

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from wardian.api import (
     auth,
+    backups,
     certificates,
     containers,
     conversations,
@@ -43,6 +44,7 @@ MODULES = (
     containers,
     files,
     snapshots,
+    backups,
     images,
     profiles,
     networks,

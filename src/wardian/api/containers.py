@@ -4,7 +4,7 @@ import re
 
 from aiohttp import web
 
-from wardian.api import replies
+from wardian.api import backups, replies
 from wardian.api.routes import Request, Route
 from wardian.core import containers, copies, exec, lifecycle, snapshots, state, updates
 from wardian.core.host import Host
@@ -28,7 +28,9 @@ async def list_containers(host: Host, request: Request) -> web.Response:
 
 
 async def create(host: Host, request: Request) -> web.Response:
-    """Begin to create a container, from an image, from nothing, or as a copy of another one."""
+    """Begin to create a container, from an image, from nothing, as a copy of another one, or from a file."""
+    if request.raw.headers.get("Content-Type") == "application/octet-stream":
+        return replies.operation(await backups.restore(host, request))
     wanted = await request.decode(ContainerCreate)
     begin = copies.create if wanted.source.type == "copy" else containers.create
     return replies.operation(await begin(host, wanted))

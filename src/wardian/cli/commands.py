@@ -215,6 +215,28 @@ Examples:
         completes="container",
     ),
     Command(
+        "export",
+        "backup:export",
+        """Usage: lxc export [<remote>:]<container> [<file>|-] [--instance-only] [--compression KIND]
+
+Export containers as files.
+
+The file has the container with its configuration and its snapshots; `lxc import` makes the same
+container of it, here or on another host. The container may run meanwhile.
+
+Examples:
+    lxc export c1
+    lxc export c1 c1.tar.zst --compression zstd --instance-only
+    lxc export c1 - | ssh backup "cat > c1.tar.gz"
+""",
+        (
+            Flag("instance-only", "bool", "Leave the snapshots out"),
+            Flag("container-only", "bool", "The same as --instance-only"),
+            Flag("compression", "str", "How the file is compressed (none, gzip, bzip2, xz, lzma, zstd)"),
+        ),
+        completes="container",
+    ),
+    Command(
         "file",
         "file:run",
         """Usage: lxc file pull|push|edit|delete|mkdir ...
@@ -338,6 +360,22 @@ Examples:
         ),
         subcommands="import export copy delete info show edit list refresh alias",
         completes="image",
+    ),
+    Command(
+        "import",
+        "backup:import_",
+        """Usage: lxc import [<remote>:] <file> [<name>] [--storage POOL]
+
+Import containers from files.
+
+The file is one that `lxc export` has written. It is checked as a new container is: its profiles,
+networks and devices must exist here.
+
+Examples:
+    lxc import c1.tar.gz
+    lxc import host2: c1.tar.gz c2 --storage fast
+""",
+        (Flag("storage", "str", "Storage pool of the container, instead of the one that the file names"),),
     ),
     Command(
         "info",

@@ -417,6 +417,9 @@ async def discard(host: Host, container: Container) -> None:
             await host.records.snapshots.delete(snapshot.name)
         await storage.delete(volume(container.name))
         host.runtime.forget(container.name)
+        for packed in await host.records.backups.all(container.name):
+            (host.paths.backups / packed.file).unlink(missing_ok=True)
+            await host.records.backups.delete(packed.name)
         await host.records.containers.delete(container.name)
 
 

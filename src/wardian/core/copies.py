@@ -166,6 +166,10 @@ async def _settle(host: Host, renamed: Container) -> None:
     for snapshot in await taken.all(now.name):
         batch.insert(taken, replace(snapshot, name=f"{renamed.name}/{snapshot.own_name}"))
         batch.delete(taken, snapshot.name, revision=await taken.revision(snapshot.name))
+    packed = host.records.backups
+    for found in await packed.all(now.name):
+        batch.insert(packed, replace(found, name=f"{renamed.name}/{found.own_name}"))
+        batch.delete(packed, found.name, revision=await packed.revision(found.name))
     await batch.commit()
     host.runtime.rename(now.name, renamed.name)
 

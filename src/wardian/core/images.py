@@ -141,16 +141,17 @@ async def local(host: Host, source: ContainerSource) -> Image:
 
 
 @asynccontextmanager
-async def building(host: Host) -> AsyncIterator[Path]:
-    """A fresh folder on the file system of the store; gone afterwards, with what is left in it."""
-    folder = host.paths.images / f"{BUILD}{secrets.token_hex(8)}"
+async def building(host: Host, where: Path | None = None) -> AsyncIterator[Path]:
+    """A fresh folder in the store (or `where`); gone afterwards, with what is left in it."""
+    store = where or host.paths.images
+    folder = store / f"{BUILD}{secrets.token_hex(8)}"
     folder.mkdir(mode=0o700)
     try:
         yield folder
     except OSError as error:
         if error.errno in (28, 122):
-            raise OutOfSpace(f'no space left in "{host.paths.images}"; free some, then retry') from error
-        raise HostFailed(f'cannot write to "{host.paths.images}": {error.strerror}') from error
+            raise OutOfSpace(f'no space left in "{store}"; free some, then retry') from error
+        raise HostFailed(f'cannot write to "{store}": {error.strerror}') from error
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
-from wardian.core import containers, snapshots
+from wardian.core import backups, containers, snapshots
 from wardian.core.host import Host
 from wardian.errors import Busy, WardianError
 from wardian.model import keys, schedule
@@ -26,6 +26,7 @@ RETRY_S = 60.0
 NEWS = (
     *("container-created", "container-updated", "container-renamed", "profile-updated"),
     *("container-snapshot-created", "container-snapshot-updated", "container-snapshot-restored"),
+    "container-backup-created",
 )
 
 
@@ -64,6 +65,7 @@ async def _follow(host: Host, woken: asyncio.Event) -> None:
         now = datetime.now()
         try:
             was_busy = await expire(host, datetime.now(UTC))
+            await backups.expire(host, datetime.now(UTC))
             late = await take_due(host, looked, now, late)
             pause_s = RETRY_S if late or was_busy else await _seconds_left(host, now)
         except WardianError as error:
@@ -80,9 +82,9 @@ async def _seconds_left(host: Host, now: datetime) -> float:
     for _, config in await _scheduled(host):
         due.append((schedule.next_run(config["snapshots.schedule"], now) - now).total_seconds())
     this_moment = datetime.now(UTC)
-    for snapshot in await host.records.snapshots.all():
-        if snapshot.expires_at is not None:
-            due.append((snapshot.expires_at - this_moment).total_seconds())
+    ends = [snapshot.expires_at for snapshot in await host.records.snapshots.all()]
+    ends += [packed.expires_at for packed in await host.records.backups.all()]
+    due += [(end - this_moment).total_seconds() for end in ends if end is not None]
     return max(0.0, min(due))
 
 

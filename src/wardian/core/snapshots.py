@@ -8,6 +8,7 @@ full name, `container/snapshot`; who makes one holds the container's.
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Any
 
 from msgspec.structs import replace
@@ -169,7 +170,7 @@ async def take(
     storage = host.storage.get(container.pool)
     async with Undo() as undo:
         await host.records.snapshots.insert(snapshot)
-        undo.on_failure(_roll_back, host, container.pool, snapshot)
+        undo.on_failure(roll_back, host, container.pool, snapshot)
         async with _still(host, container):
             await storage.snapshot(volume(container.name), volume_of(snapshot.name))
         await host.records.snapshots.replace(replace(snapshot, pending=""))
@@ -192,7 +193,28 @@ async def _still(host: Host, container: Container) -> AsyncIterator[None]:
         await host.runtime.unfreeze(started)
 
 
-async def _roll_back(host: Host, pool: str, snapshot: Snapshot) -> None:
+async def take_hidden(host: Host, container: Container) -> Snapshot:
+    """Keep a moment for a use of our own; the caller holds the lock, and ends with `roll_back`.
+
+    The record stays half made: callers do not see it, and the next start would remove it.
+    """
+    snapshot = Snapshot(
+        name=f"{container.name}/hidden-{token_hex(8)}",
+        architecture=container.architecture,
+        created_at=datetime.now(UTC),
+        pending="create",
+    )
+    async with Undo() as undo:
+        await host.records.snapshots.insert(snapshot)
+        undo.on_failure(roll_back, host, container.pool, snapshot)
+        async with _still(host, container):
+            await host.storage.get(container.pool).snapshot(volume(container.name), volume_of(snapshot.name))
+        undo.keep()
+    return snapshot
+
+
+async def roll_back(host: Host, pool: str, snapshot: Snapshot) -> None:
+    """Take a snapshot that is half made away again."""
     await host.storage.get(pool).delete(volume_of(snapshot.name))
     await host.records.snapshots.delete(snapshot.name)
 

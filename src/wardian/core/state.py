@@ -7,7 +7,7 @@ known from events; the rest is read from control groups of those that a caller a
 from collections.abc import Set
 from typing import Any
 
-from wardian.core import containers, snapshots
+from wardian.core import backups, containers, snapshots
 from wardian.core.containers import Expanded, volume
 from wardian.core.events import shown_time, timestamp
 from wardian.core.host import Host
@@ -73,7 +73,10 @@ async def extras(
     parts: dict[str, Any] = {}
     if "snapshots" in fields:
         found = await snapshots.every(host, container.name)
-        parts |= {"snapshots": [await snapshots.render(host, s) for s in found] or None, "backups": None}
+        parts |= {
+            "snapshots": [await snapshots.render(host, s) for s in found] or None,
+            "backups": [backups.render(b) for b in await backups.every(host, container.name)] or None,
+        }
     if "state" in fields:
         parts["state"] = await state(host, container, merged)
     elif fields & {"state.network", "state.disk"}:

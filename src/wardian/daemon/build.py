@@ -41,6 +41,7 @@ def make_folders(paths: Paths) -> None:
         (paths.pools, 0o711),
         (paths.devices, 0o711),
         (paths.images, 0o700),
+        (paths.backups, 0o700),
         (paths.disks, 0o700),
         (paths.networks, 0o711),
         (paths.devlxd, 0o711),

@@ -20,6 +20,7 @@ from wardian.api.conversations import IDLE_S, LINGERING_S
 from wardian.api.guest import answerer
 from wardian.core import (
     autostart,
+    backups,
     hotplug,
     images,
     lifecycle,
@@ -158,6 +159,7 @@ async def _start_up(host: Host) -> None:
         lifecycle.settle,
         recovery.sweep,
         volumes.sweep,
+        backups.sweep,
         images.sweep,
         networks.open_all,
         lifecycle.settle_devices,

@@ -67,6 +67,28 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         return self.name.partition("/")[2]
 
 
+class Backup(Struct, frozen=True, kw_only=True):
+    """A container that was packed into one file, to be fetched: `backups/FILE` below the daemon's folder."""
+
+    name: str
+    """`container/backup`"""
+    file: str
+    created_at: datetime
+    expires_at: datetime | None = None
+    instance_only: bool = False
+    pending: Pending = ""
+
+    @property
+    def container(self) -> str:
+        """The name of the container."""
+        return self.name.partition("/")[0]
+
+    @property
+    def own_name(self) -> str:
+        """The name without the container's."""
+        return self.name.partition("/")[2]
+
+
 class Profile(Struct, frozen=True, kw_only=True):
     """Configuration and devices that containers share."""
 

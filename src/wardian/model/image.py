@@ -65,28 +65,33 @@ class _Loader(yaml.CSafeLoader):
     """Safe, and bounded: no aliases (they multiply), limited depth and size."""
 
 
-def _bounded(text: bytes) -> Any:
+def bounded_yaml(text: bytes, name: str = "metadata.yaml") -> Any:
+    """The one document of a YAML file of this name; InvalidInput if it is none, huge, or has aliases."""
+    try:
+        return _bounded(text, name)
+    except (yaml.YAMLError, ValueError) as error:
+        raise InvalidInput(f"{name} is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def _bounded(text: bytes, name: str) -> Any:
     if len(text) > METADATA_BYTES:
-        raise InvalidInput("metadata.yaml is larger than 1 MiB")
+        raise InvalidInput(f"{name} is larger than 1 MiB")
     depth = 0
     for nodes, event in enumerate(yaml.parse(text, Loader=_Loader)):
         if isinstance(event, yaml.AliasEvent):
-            raise InvalidInput("metadata.yaml: aliases are not allowed")
+            raise InvalidInput(f"{name}: aliases are not allowed")
         if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
             depth += 1
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             depth -= 1
         if depth > DEPTH or nodes > NODES:
-            raise InvalidInput("metadata.yaml is nested too deeply or has too many entries")
+            raise InvalidInput(f"{name} is nested too deeply or has too many entries")
     return yaml.load(text, Loader=_Loader)
 
 
 def parse_metadata(text: bytes) -> Metadata:
     """The metadata, or InvalidInput naming what is wrong with it."""
-    try:
-        found = _bounded(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise InvalidInput(f"metadata.yaml is not valid YAML: {' '.join(str(error).split())}") from error
+    found = bounded_yaml(text)
     if not isinstance(found, dict):
         raise InvalidInput("metadata.yaml is not a map")
     architecture = found.get("architecture")
@@ -149,7 +154,7 @@ def _templates(found: Any) -> dict[str, Template]:
 
 def with_properties(text: bytes, properties: Mapping[str, str]) -> bytes:
     """A metadata.yaml that was parsed before, with other properties."""
-    content = {**_bounded(text), "properties": dict(properties)}
+    content = {**bounded_yaml(text), "properties": dict(properties)}
     changed: str = yaml.safe_dump(content, sort_keys=True, allow_unicode=True)
     return changed.encode()
 

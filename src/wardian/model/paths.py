@@ -53,6 +53,11 @@ class Paths:
         return self.root / "storage-pools"
 
     @property
+    def backups(self) -> Path:
+        """Containers that were packed into files, and files that are being read in."""
+        return self.root / "backups"
+
+    @property
     def disks(self) -> Path:
         """Loop files of pools."""
         return self.root / "disks"

@@ -145,6 +145,17 @@ class SnapshotCreate(Struct, forbid_unknown_fields=True):
     description: str = ""
 
 
+class BackupCreate(Struct, forbid_unknown_fields=True):
+    """POST /1.0/containers/NAME/backups."""
+
+    name: str = ""
+    expires_at: datetime | None = None
+    instance_only: bool = False
+    container_only: bool = False
+    compression_algorithm: str = ""
+    optimized_storage: bool = False
+
+
 class SnapshotUpdate(Struct, forbid_unknown_fields=True):
     """PUT and PATCH /1.0/containers/NAME/snapshots/SNAPSHOT. None: left out."""
 

@@ -12,6 +12,7 @@ import msgspec
 from wardian.errors import AlreadyExists, HostFailed, NotFound, StaleRevision
 from wardian.model.container import (
     Alias,
+    Backup,
     Config,
     Container,
     CustomVolume,
@@ -202,6 +203,7 @@ class Records:
         self.containers = Table(store, "container", "containers", Container)
         self.snapshots = Table(store, "snapshot", "snapshots", Snapshot)
         self.plugs = Table(store, "devices of container", "plugs", Plugs)
+        self.backups = Table(store, "backup", "backups", Backup)
         self.profiles = Table(store, "profile", "profiles", Profile)
         self.pools = Table(store, "storage pool", "pools", Pool)
         self.volumes = Table(store, "storage volume", "volumes", CustomVolume)

@@ -57,6 +57,18 @@ class ConfinedRootfs:
         """See ports.Rootfs."""
         return await pack.pack(parts, target, idmap, compression=compression, seal=seal, counted=counted)
 
+    async def read_member(self, archive: Path, name: str, idmap: IdMap) -> bytes:
+        """See ports.Rootfs."""
+        return await unpack.read_member(archive, (name, f"./{name}"), idmap, "file")
+
+    async def extract(self, archive: Path, member: str, folder: Path, idmap: IdMap) -> None:
+        """See ports.Rootfs."""
+        await unpack.extract(archive, member, folder, idmap)
+
+    async def check_seal(self, archive: Path, seal: str, idmap: IdMap) -> None:
+        """See ports.Rootfs."""
+        await unpack.check_seal(archive, seal, idmap)
+
     def kind_of(self, path: Path) -> str:
         """See ports.Rootfs."""
         return unpack.kind_of_file(path)

@@ -1,6 +1,7 @@
 """Archives into volumes, by GNU tar and unsquashfs in confinement (linux/confine.py)."""
 
 import asyncio
+import hashlib
 import os
 import re
 import sys
@@ -25,6 +26,18 @@ HARMLESS = re.compile(
 """Device nodes cannot be made in a user namespace; containers get theirs from the runtime."""
 OUTPUT_BYTES = 64 * 1024
 PIPE_BYTES = 1024 * 1024
+BACKUP_OWN = "backup/container/backup.yaml"
+"""LXD's second copy of the index: one is enough, and two could disagree."""
+READERS = {
+    "gz": ("gzip", "-dc"),
+    "bz2": ("bzip2", "-dc"),
+    "xz": ("xz", "-dc"),
+    "zst": ("zstd", "-dcq"),
+    "lzma": ("xz", "--format=lzma", "-dc"),
+    "tar": ("cat",),
+}
+SEAL_BYTES = 2048
+"""A sealed archive ends with one header, one block with the checksum, and the end mark."""
 FALLBACK_BASE = 1 << 20
 """First host id of the map for a host without sub-ids: nobody's."""
 
@@ -111,21 +124,26 @@ async def read_bounded(stream: asyncio.StreamReader, limit: int, *, rest: bool =
 
 async def read_metadata(image: ImageFiles, idmap: IdMap) -> bytes:
     """See ports.Rootfs."""
-    kind = kind_of_file(image.metadata)
-    if kind == "squashfs":
+    if kind_of_file(image.metadata) == "squashfs":
         raise InvalidInput("a squashfs image needs a metadata tarball beside it")
+    return await read_member(image.metadata, ("metadata.yaml", "./metadata.yaml"), idmap, "image")
+
+
+async def read_member(archive: Path, members: Sequence[str], idmap: IdMap, what: str) -> bytes:
+    """The bytes of the first of these files that the archive has; what: "image" for the error."""
+    kind = kind_of_file(archive)
     reason = b""
-    for member in ("metadata.yaml", "./metadata.yaml"):
+    for member in members:
         argv = ["tar", "--extract", "--to-stdout", "--file=/archive", *_decompress(kind)]
         argv += ["--occurrence=1", "--", member]
         status, content, reason = await run(
-            argv, idmap, target=None, archive=image.metadata, limit=image_model.METADATA_BYTES
+            argv, idmap, target=None, archive=archive, limit=image_model.METADATA_BYTES
         )
         if status == 0 and content:
             return content
     line = reason.decode(errors="replace").strip().splitlines()
     raise InvalidInput(
-        f"Could not extract image metadata.yaml from tar: {line[0] if line else 'not a file'}"
+        f"Could not extract {what} {members[0]} from tar: {line[0] if line else 'not a file'}"
     )
 
 
@@ -152,24 +170,56 @@ async def _extract(archive: Path, target: Path, idmap: IdMap) -> None:
     else:
         argv = [*TAR, *TAR_ATTRIBUTES, "--exclude=dev/*", "--exclude=./dev/*", "--exclude=rootfs/dev/*"]
         argv += [*_decompress(kind), "--directory=/target"]
+    await _run_extract(argv, archive, target, idmap, "image")
+
+
+async def extract(archive: Path, member: str, folder: Path, idmap: IdMap) -> None:
+    """See ports.Rootfs."""
+    kind = kind_of_file(archive)
+    if kind == "squashfs":
+        raise InvalidInput("a squashfs file holds no exported container")
+    depth = member.count("/") + 1
+    argv = [*TAR, *TAR_ATTRIBUTES, *_decompress(kind), "--directory=/target", f"--strip-components={depth}"]
+    argv += [f"--exclude={BACKUP_OWN}", "--no-unquote", "--", member]
+    await _run_extract(argv, archive, folder, idmap, "container")
+    check_layout(folder, needs_metadata=False)
+
+
+async def check_seal(archive: Path, seal: str, idmap: IdMap) -> None:
+    """See ports.Rootfs."""
+    program = [*READERS[kind_of_file(archive)], "/archive"]
+    digest, kept = hashlib.sha256(), b""
+    async with confined(program, idmap, target=None, archive=archive) as child:
+        assert child.stdout is not None
+        while chunk := await child.stdout.read(PIPE_BYTES):
+            whole = kept + chunk
+            kept = whole[-SEAL_BYTES:]
+            await asyncio.to_thread(digest.update, whole[:-SEAL_BYTES])
+    named = kept[: len(seal) + 1] == f"{seal}\0".encode()
+    if not named or kept[512:576] != digest.hexdigest().encode():
+        raise InvalidInput("the file is damaged or cut short: its checksum is wrong")
+
+
+async def _run_extract(argv: Sequence[str], archive: Path, target: Path, idmap: IdMap, what: str) -> None:
     status, _, stderr = await run(argv, idmap, target=target, archive=archive)
     complaints = [line for line in stderr.splitlines() if not HARMLESS.match(line)]
     if status == 0 or (not complaints and status in (1, 2)):
         return
     if b"No space left" in stderr or b"Disk quota exceeded" in stderr:
-        raise OutOfSpace("Unable to unpack image, run out of disk space.")
+        raise OutOfSpace(f"Unable to unpack {what}, run out of disk space.")
     line = complaints[0].decode(errors="replace") if complaints else f"status {status}"
-    raise InvalidInput(f"cannot unpack image: {line}")
+    raise InvalidInput(f"cannot unpack {what}: {line}")
 
 
-def check_layout(folder: Path) -> None:
+def check_layout(folder: Path, *, needs_metadata: bool = True) -> None:
     """Refuse a tree whose fixed names are not what they must be (links, above all)."""
     rootfs, templates, metadata = (folder / name for name in ("rootfs", "templates", "metadata.yaml"))
     if rootfs.is_symlink() or not rootfs.is_dir():
         raise InvalidInput(f"Image is missing a rootfs: {folder.name}")
     if templates.is_symlink() or (templates.exists() and not templates.is_dir()):
         raise InvalidInput('image: "templates" is not a folder')
-    if metadata.is_symlink() or not metadata.is_file():
+    is_there = needs_metadata or os.path.lexists(metadata)
+    if is_there and (metadata.is_symlink() or not metadata.is_file()):
         raise InvalidInput('image: "metadata.yaml" is not a file')
     os.chown(folder, 0, 0)
     folder.chmod(0o711)

@@ -1,0 +1,316 @@
+"""Containers as one file: packed, to be fetched by a client, and read in again.
+
+An archive is laid out as LXD's: `backup/index.yaml`, `backup/container/`, `backup/snapshots/NAME/`.
+Of a file that is read in nothing is believed: everything is checked that is checked on creation.
+"""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from msgspec.structs import replace
+
+from wardian.core import containers, images, pools, publish, snapshots
+from wardian.core.events import timestamp
+from wardian.core.host import Host
+from wardian.core.operations import Operation
+from wardian.core.progress import Meter
+from wardian.core.undo import Undo
+from wardian.errors import AlreadyExists, InvalidInput, NotFound
+from wardian.model import architectures, backup, expand, names
+from wardian.model import snapshots as rules
+from wardian.model.backup import Index, Thing
+from wardian.model.container import Backup, Config, Container, Devices, Snapshot
+from wardian.model.idmap import IdMap
+from wardian.model.requests import BackupCreate
+from wardian.ports import PackedFile, PackedTree, Volume
+
+PARTS = ("metadata.yaml", "rootfs", "templates")
+DROPPED_VOLATILE = ("volatile.idmap.", "volatile.last_state.")
+
+
+def url(found: Backup) -> str:
+    """The address of a backup in the API."""
+    return f"/1.0/containers/{found.container}/backups/{found.own_name}"
+
+
+async def every(host: Host, container: str) -> list[Backup]:
+    """The backups of a container that are ready, by name."""
+    return [b for b in await host.records.backups.all(container) if not b.pending]
+
+
+async def get(host: Host, container: str, name: str) -> Backup:
+    """The backup; NotFound also while it is being made."""
+    found = await host.records.backups.find(f"{container}/{name}")
+    if found is None or found.pending:
+        raise NotFound(f'backup "{container}/{name}" not found')
+    return found
+
+
+def path(host: Host, found: Backup) -> Path:
+    """Where the file is."""
+    return host.paths.backups / found.file
+
+
+def render(found: Backup) -> dict[str, Any]:
+    """The object of the API."""
+    return {
+        "name": found.own_name,
+        "created_at": timestamp(found.created_at),
+        "expires_at": timestamp(found.expires_at) if found.expires_at else "0001-01-01T00:00:00Z",
+        "instance_only": found.instance_only,
+        "container_only": found.instance_only,
+        "optimized_storage": False,
+    }
+
+
+# --- pack --------------------------------------------------------------------------------------
+
+
+async def create(host: Host, name: str, request: BackupCreate) -> Operation:
+    """Begin to pack a container, running or not, into one file."""
+    container = await containers.get(host, name)
+    if request.optimized_storage:
+        raise InvalidInput('field "optimized_storage" is not available in this version')
+    taken = [found.own_name for found in await host.records.backups.all(name)]
+    own_name = request.name.removeprefix(f"{name}/") or rules.next_name("backup%d", taken, datetime.now())
+    names.check_snapshot(own_name)
+    if own_name in taken:
+        raise AlreadyExists(f"Backup '{name}/{own_name}' already exists")
+    compression = await publish.chosen_compression(host, request.compression_algorithm)
+    made = Backup(
+        name=f"{name}/{own_name}",
+        file=token_hex(16),
+        created_at=datetime.now(UTC),
+        expires_at=request.expires_at,
+        instance_only=request.instance_only or request.container_only,
+        pending="create",
+    )
+
+    async def work(operation: Operation) -> None:
+        async with Undo() as undo:
+            await host.records.backups.insert(made)
+            undo.on_failure(remove, host, made)
+            await _pack(host, made, compression, operation)
+            await host.records.backups.replace(replace(made, pending=""))
+            undo.keep()
+        host.events.lifecycle("container-backup-created", url(made))
+
+    listed = containers.resources(container.name)
+    listed["backups"] = [url(made)]
+    return host.operations.start("Backing up container", work, resources=listed, may_cancel=True)
+
+
+async def _pack(host: Host, made: Backup, compression: str, operation: Operation) -> None:
+    async with AsyncExitStack() as held:
+        enter = held.enter_async_context
+        building = await enter(images.building(host, host.paths.backups))
+        container, volume = await enter(_at_rest(host, made.container))
+        along = (
+            [] if made.instance_only else await enter(snapshots.all_locked(host, made.container, "backup"))
+        )
+        pool = await host.records.pools.get(container.pool)
+        about = {"name": pool.name, "driver": pool.driver, "config": {}, "description": pool.description}
+        parts: list[PackedFile | PackedTree] = [
+            PackedFile(backup.INDEX, backup.index_text(container, along, about))
+        ]
+        volumes = [(volume, backup.CONTAINER)]
+        volumes += [(snapshots.volume_of(s.name), f"{backup.SNAPSHOTS}/{s.own_name}") for s in along]
+        for one, prefix in volumes:
+            folder = await enter(publish.mounted(host, container.pool, one))
+            present = [n for n in PARTS if (folder / n).exists() and not (folder / n).is_symlink()]
+            parts.append(PackedTree(folder, present, prefix))
+        await host.rootfs.pack(
+            parts,
+            building / "file",
+            host.idmap or IdMap(),
+            compression=compression,
+            seal=backup.SEAL,
+            counted=Meter(operation, "create_backup", None),
+        )
+        (building / "file").rename(path(host, made))
+
+
+@asynccontextmanager
+async def _at_rest(host: Host, name: str) -> AsyncIterator[tuple[Container, Volume]]:
+    """A container and files of it that nobody changes meanwhile.
+
+    Of one that runs these are a snapshot with a record that stays half made: nobody sees it, and the
+    next start would remove it. Others are held, so that they do not start.
+    """
+    async with host.operations.lock(name, "backup"):
+        container = await containers.get(host, name)
+        if name not in host.running:
+            yield container, containers.volume(name)
+            return
+        hidden = await snapshots.take_hidden(host, container)
+    try:
+        yield container, snapshots.volume_of(hidden.name)
+    finally:
+        await snapshots.roll_back(host, container.pool, hidden)
+
+
+async def delete(host: Host, found: Backup) -> Operation:
+    """Begin to delete a backup."""
+
+    async def work(_: Operation) -> None:
+        await remove(host, found)
+
+    return host.operations.start("Deleting backup", work, resources=containers.resources(found.container))
+
+
+async def remove(host: Host, found: Backup) -> None:
+    """Take a backup away; its record goes last."""
+    path(host, found).unlink(missing_ok=True)
+    await host.records.backups.delete(found.name)
+
+
+async def expire(host: Host, now: datetime) -> None:
+    """Delete the backups whose time has come."""
+    for found in await host.records.backups.all():
+        if found.expires_at is not None and found.expires_at <= now and not found.pending:
+            await remove(host, found)
+
+
+async def sweep(host: Host) -> None:
+    """Remove what interrupted work left behind, and backups of containers that are gone."""
+    known = set()
+    for found in await host.records.backups.all():
+        if found.pending or await host.records.containers.find(found.container) is None:
+            await remove(host, found)
+        else:
+            known.add(found.file)
+    for left in host.paths.backups.iterdir():
+        if left.name.startswith(images.BUILD):
+            await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
+        elif left.name not in known:
+            left.unlink()
+
+
+# --- read in -----------------------------------------------------------------------------------
+
+
+def restore(host: Host, archive: Path, name: str, pool: str, done: Callable[[], Any]) -> Operation:
+    """Begin to make a container from a file; `done` releases the file's folder.
+
+    name and pool: empty for those that the file says.
+    """
+
+    async def work(operation: Operation) -> None:
+        try:
+            made = await _restore(host, archive, name, pool)
+        finally:
+            await done()
+        operation.resources |= containers.resources(made)
+        host.events.lifecycle("container-created", containers.url(made))
+
+    return host.operations.start("Restoring backup", work, may_cancel=True)
+
+
+async def _restore(host: Host, archive: Path, wanted: str, pool: str) -> str:
+    ids = host.idmap or IdMap()
+    index = backup.parse_index(await host.rootfs.read_member(archive, backup.INDEX, ids))
+    name = wanted or index.name
+    names.check_container(name)
+    if await host.records.containers.find(name) is not None:
+        raise AlreadyExists(f"Container '{name}' already exists")
+    draft = await _draft(host, name, index, pool)
+    await containers.check(host, draft)
+    if index.sealed:
+        await host.rootfs.check_seal(archive, backup.SEAL, ids)
+    async with host.operations.lock(name, "create"), Undo() as undo:
+        await host.records.containers.insert(draft)
+        undo.on_failure(containers.discard, host, draft)
+        for thing in index.taken:
+            await _restore_snapshot(host, archive, draft, thing)
+        await _fill(host, archive, draft, backup.CONTAINER)
+        merged = await containers.check(host, draft)
+        await containers.apply_quota(host, draft, merged)
+        made = containers.with_volatile(
+            draft, merged, await containers.wanted_idmap(host, draft.name, merged)
+        )
+        await host.records.containers.replace(replace(made, pending=""))
+        undo.keep()
+    return name
+
+
+async def _draft(host: Host, name: str, index: Index, pool: str) -> Container:
+    """The container of an index, in the pool that is asked for, else its own, else the default one."""
+    await pools.ensure_default(host)
+    thing = index.container
+    if not pool:
+        has_own = bool(index.pool) and await host.records.pools.find(index.pool) is not None
+        pool = index.pool if has_own else await pools.default_name(host)
+    draft = Container(
+        name=name,
+        architecture=architectures.canonical(thing.architecture),
+        created_at=thing.created_at,
+        pool=pool,
+        config=await _config(host, name, thing.config or {}),
+        devices=thing.devices or {},
+        profiles=thing.profiles or [],
+        ephemeral=thing.ephemeral,
+        description=thing.description,
+        pending="create",
+    )
+    merged = await containers.expanded(host, draft)
+    return replace(draft, devices=_in_pool(draft.devices, merged.devices, pool))
+
+
+def _in_pool(own: Devices, merged: Devices, pool: str) -> Devices:
+    """The container's own devices, with a root disk in the pool."""
+    if not expand.has_root_device(merged):
+        return {**own, "root": {"type": "disk", "path": "/", "pool": pool}}
+    device, root = expand.root_device(merged)
+    return own if root.get("pool") == pool else {**own, device: {**root, "pool": pool}}
+
+
+async def _config(host: Host, name: str, config: Config) -> Config:
+    """Without what belonged to the other host, and without addresses that others have here."""
+    taken = {
+        value
+        for container in await host.records.containers.all()
+        if container.name != name
+        for key, value in container.config.items()
+        if key.endswith(".hwaddr")
+    }
+    return {
+        key: value
+        for key, value in config.items()
+        if value
+        and not key.startswith(DROPPED_VOLATILE)
+        and not (key.startswith("volatile.") and key.endswith((".host_name", ".uuid")))
+        and not (key.startswith("volatile.") and key.endswith(".hwaddr") and value in taken)
+    }
+
+
+async def _restore_snapshot(host: Host, archive: Path, draft: Container, thing: Thing) -> None:
+    """The files go through the volume of the container, which is empty again afterwards."""
+    snapshot = Snapshot(
+        name=f"{draft.name}/{thing.name}",
+        architecture=architectures.canonical(thing.architecture),
+        created_at=thing.created_at,
+        config=await _config(host, draft.name, thing.config or {}),
+        devices=_in_pool(thing.devices or {}, draft.devices, draft.pool),
+        profiles=thing.profiles or [],
+        ephemeral=thing.ephemeral,
+        description=thing.description,
+        expires_at=thing.expires_at,
+    )
+    await containers.check(host, replace(snapshots.as_container(snapshot, draft.pool)))
+    storage = host.storage.get(draft.pool)
+    await host.records.snapshots.insert(snapshot)  # taken back with the container
+    await _fill(host, archive, draft, f"{backup.SNAPSHOTS}/{thing.name}")
+    await storage.snapshot(containers.volume(draft.name), snapshots.volume_of(snapshot.name))
+    await storage.delete(containers.volume(draft.name))
+
+
+async def _fill(host: Host, archive: Path, draft: Container, member: str) -> None:
+    storage, volume = host.storage.get(draft.pool), containers.volume(draft.name)
+    await storage.create(volume)
+    await host.rootfs.extract(archive, member, storage.path(volume), host.idmap or IdMap())
