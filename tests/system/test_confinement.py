@@ -14,6 +14,11 @@ from tests.system.test_live_keys import inside
 
 FORCED_UMOUNT = "mkdir -p /m && mount -t tmpfs x /m && umount -f /m"
 NO_CHMOD = "chmod errno 13\nfchmodat errno 13\n"
+APPARMOR = Path("/sys/module/apparmor/parameters/enabled")
+needs_apparmor = pytest.mark.skipif(
+    not APPARMOR.exists() or APPARMOR.read_text() != "Y\n",
+    reason="this kernel has no AppArmor; tests/vm/run has one",
+)
 
 
 def test_the_usual_policy_is_in_force(daemon: Daemon, container: str) -> None:
@@ -21,6 +26,22 @@ def test_the_usual_policy_is_in_force(daemon: Daemon, container: str) -> None:
     assert "Seccomp:\t2\n" in text
     refused = daemon.run("exec", container, "--", "sh", "-c", FORCED_UMOUNT)
     assert b"umount" in refused.stderr
+
+
+@needs_apparmor
+@pytest.mark.parametrize("privileged", ["false", "true"])
+def test_a_profile_of_its_own_confines_each_container(daemon: Daemon, name: str, privileged: str) -> None:
+    daemon.lxc("launch", "bb", name, "-c", f"security.privileged={privileged}")
+    label = f"lxd-{name}_<{daemon.folder}/lxd>"
+    assert Path(f"/proc/{pid_of(daemon, name)}/attr/current").read_text() == f"{label} (enforce)\n"
+    assert daemon.lxc("exec", name, "--", "cat", "/proc/self/attr/current") == f"{label} (enforce)\n"
+    assert daemon.run("exec", name, "--", "sh", "-c", "echo 1 >/proc/sys/vm/drop_caches").returncode != 0
+    daemon.lxc("config", "set", name, "raw.apparmor", "deny /root/secret rw,")
+    assert daemon.run("exec", name, "--", "touch", "/root/secret").returncode != 0
+    daemon.lxc("config", "unset", name, "raw.apparmor")
+    daemon.lxc("exec", name, "--", "touch", "/root/secret")
+    daemon.lxc("stop", "-f", name)
+    assert label not in Path("/sys/kernel/security/apparmor/profiles").read_text()
 
 
 @pytest.mark.parametrize("key", ["deny", "blacklist"])

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 ENABLED = Path("/sys/module/apparmor/parameters/enabled")
 CURRENT = Path("/proc/self/attr/current")
+UNCONFINED = ("aa-exec", "--profile=unconfined", "--")
+"""The profile that the distribution ships for lxc-start lets it change to profiles named `lxc-...` only."""
+
 _PLAIN_FOLDER = re.compile(r"[A-Za-z0-9_./-]{1,150}")
 """Another name of the daemon's folder is hashed: a profile's name has at most 255 plain characters."""
 
@@ -161,6 +164,8 @@ class AppArmor:
         self._cache = folder / "cache"
         self._root = root
         self._is_on = _is_usable()
+        self.launcher = UNCONFINED if self._is_on else ()
+        """Begins the command line of what starts a container."""
 
     def name_for(self, container: str) -> str:
         """What `lxc.apparmor.profile` is to be."""

@@ -115,7 +115,10 @@ class Lxc:
         self._starting.add(plan.name)
         try:
             argv = ["lxc-start", "-n", plan.name, "-P", str(self._paths.containers), "-f", str(config)]
-            completed = await process.run([*argv, "-d", "-p", str(self._pid_file(plan.name))])
+            # liblxc 6 ignores the level and writes nothing if they come from the configuration.
+            argv += ["-o", str(logs / "lxc.log"), "-l", self._log_level]
+            argv += ["-d", "-p", str(self._pid_file(plan.name))]
+            completed = await process.run([*self._apparmor.launcher, *argv])
             started = self._find(plan.name) if completed.status == 0 else None
         finally:
             self._starting.discard(plan.name)
@@ -132,7 +135,6 @@ class Lxc:
             start_hook=f"/bin/sh {hook} {self._fifo}",
             present=frozenset(filter(os.path.exists, render.HOST_SOURCES)),
             lxcfs=_lxcfs_files(),
-            log_level=self._log_level,
             guards_devices=self.guards_devices,
         )
 

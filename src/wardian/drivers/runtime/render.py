@@ -75,7 +75,6 @@ class Surroundings:
     """Which of HOST_SOURCES exist."""
     lxcfs: tuple[str, ...] = ()
     """Files below /var/lib/lxcfs to lay over the container's /proc and /sys, relative paths."""
-    log_level: str = "warn"
     guards_devices: bool = True
     """False in a container, whose root may not say which devices are used."""
 
@@ -97,8 +96,6 @@ def _raw(text: str) -> str:
 
 def _lines(plan: StartPlan, around: Surroundings) -> Iterator[str]:
     privileged = not plan.idmap.ranges
-    yield _line("lxc.log.file", str(around.log_folder / "lxc.log"))
-    yield _line("lxc.log.level", around.log_level)
     yield _line("lxc.console.logfile", str(around.log_folder / "console.log"))
     yield _line("lxc.console.size", CONSOLE_LOG_SIZE)
     yield _line("lxc.console.rotate", "1")
