@@ -52,9 +52,9 @@ def checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
-def udp4(ether: bytes, source: str, sport: int, dport: int, data: bytes = b"x") -> bytes:
-    """An IPv4 datagram to everyone on the subnet (a /24), or anywhere if the sender has no address."""
-    to = "255.255.255.255" if source == "0.0.0.0" else f"{source.rpartition('.')[0]}.255"
+def udp4(ether: bytes, source: str, sport: int, dport: int, data: bytes = b"x", to: str = "") -> bytes:
+    """An IPv4 datagram; by itself to everyone on the subnet (a /24), or anywhere if there is no sender."""
+    to = to or ("255.255.255.255" if source == "0.0.0.0" else f"{source.rpartition('.')[0]}.255")
     body = struct.pack("!HHHH", sport, dport, 8 + len(data), 0) + data
     head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 1, 0, 64, 17, 0)
     head += ipaddress.ip_address(source).packed + ipaddress.ip_address(to).packed

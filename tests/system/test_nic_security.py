@@ -142,6 +142,14 @@ def test_an_address_is_kept_for_a_container(daemon: Daemon, container: str, witn
     assert daemon.request("GET", f"/1.0/networks/{daemon.bridge}/leases").count(address) == 1
 
 
+def test_multicast_between_containers_keeps_its_sender(daemon: Daemon, container: str, witness: str) -> None:
+    own = frames.mac(daemon.lxc("config", "get", container, "volatile.eth0.hwaddr").strip())
+    address, six = daemon.wait_address(container), free_address(daemon, 77, 6)
+    sent = [frames.icmp6(own, six, 128, bytes(4)), frames.udp4(own, address, 9, 9, to="255.255.255.255")]
+    last = frames.arp(own, own, address)
+    assert arriving(daemon, container, witness, sent, last) == sent
+
+
 def test_addresses_outside_the_network_are_refused(daemon: Daemon, container: str) -> None:
     error = daemon.error("config", "device", "override", container, "eth0", "ipv4.address=192.0.2.7")
     assert "192.0.2.7 is not an address of" in error

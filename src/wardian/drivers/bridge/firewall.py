@@ -67,7 +67,7 @@ def table_commands(bridge: str, config: Mapping[str, str]) -> list[Json]:
     for family in (4, 6):
         own = network.interface(config, family)
         if own is not None and network.is_on(config, f"ipv{family}.nat"):
-            commands.append(_rule(bridge, "nat", _masquerade(family, own.network)))
+            commands.append(_rule(bridge, "nat", _masquerade(bridge, family, own.network)))
     for expression in _services(bridge):
         commands.append(_rule(bridge, "in", expression))
     for key in ("iifname", "oifname"):
@@ -80,11 +80,13 @@ def _rule(bridge: str, chain: str, expression: list[Json]) -> Json:
     return {"add": {"rule": rule}}
 
 
-def _interface(key: str, name: str) -> Json:
-    return {"match": {"op": "==", "left": {"meta": {"key": key}}, "right": name}}
+def _interface(key: str, name: str, op: str = "==") -> Json:
+    return {"match": {"op": op, "left": {"meta": {"key": key}}, "right": name}}
 
 
-def _masquerade(family: int, subnet: network.Subnet) -> list[Json]:
+def _masquerade(bridge: str, family: int, subnet: network.Subnet) -> list[Json]:
+    """What leaves the subnet, and not by the bridge: where br_netfilter is on, the kernel asks also about
+    multicast and broadcast from one container to the others, which keeps its sender."""
     protocol = "ip" if family == 4 else "ip6"
     prefix = {"prefix": {"addr": str(subnet.network_address), "len": subnet.prefixlen}}
 
@@ -92,7 +94,8 @@ def _masquerade(family: int, subnet: network.Subnet) -> list[Json]:
         left = {"payload": {"protocol": protocol, "field": field}}
         return {"match": {"op": op, "left": left, "right": prefix}}
 
-    return [match("saddr", "=="), match("daddr", "!="), {"masquerade": None}]
+    outside = _interface("oifname", bridge, "!=")
+    return [outside, match("saddr", "=="), match("daddr", "!="), {"masquerade": None}]
 
 
 def _services(bridge: str) -> list[list[Json]]:
