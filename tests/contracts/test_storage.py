@@ -1,8 +1,10 @@
 """What every storage driver promises (ports.Storage), on real file systems."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from wardian.drivers.storage.btrfs import BtrfsStorage
 from wardian.drivers.storage.dir import DirStorage
 from wardian.drivers.storage.overlay import OverlayStorage
-from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound
+from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound, OutOfSpace
 from wardian.linux import btrfs, process
 from wardian.model.idmap import IdMap
 from wardian.ports import Storage, Volume
@@ -24,24 +26,47 @@ IMAGE, ONE, TWO = Volume("image", "f" * 64), Volume("container", "c1"), Volume("
 SNAPSHOT = Volume("snapshot", "c1/snap0")
 
 
-@pytest.fixture(params=["dir", "btrfs", "overlay"])
+@pytest.fixture(params=["dir", "btrfs", "overlay", "overlay on ext4", "overlay on xfs"])
 async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
+    driver, _, disk = request.param.partition(" on ")
     with tempfile.TemporaryDirectory(prefix="wardian-pool-", dir="/var/tmp") as folder:
         os.chmod(folder, 0o711)
-        made: Storage
-        if request.param == "dir":
-            made = DirStorage("test", Path(folder) / "pool")
-        elif request.param == "overlay":
-            made = OverlayStorage("test", Path(folder) / "pool")
-        else:
-            image = Path(folder) / "pool.img"
-            made = BtrfsStorage("test", Path(folder) / "pool", image=image, size_bytes=160 << 20)
-        await made.create_pool()
-        yield made
-        for volume in await made.volumes():
-            await made.delete(volume)
-        await made.delete_pool()
-        assert all(path.name == "pool" for path in Path(folder).iterdir())
+        async with small_disk(disk, Path(folder) / "disk"):
+            made = make(driver, Path(folder) / "disk" if disk else Path(folder))
+            await made.create_pool()
+            yield made
+            for volume in await made.volumes():
+                await made.delete(volume)
+            await made.delete_pool()
+            assert {path.name for path in Path(folder).iterdir()} <= {"pool", "disk", "disk.img"}
+
+
+def make(driver: str, folder: Path) -> Storage:
+    if driver == "dir":
+        return DirStorage("test", folder / "pool")
+    if driver == "overlay":
+        return OverlayStorage("test", folder / "pool")
+    return BtrfsStorage("test", folder / "pool", image=folder / "pool.img", size_bytes=160 << 20)
+
+
+@asynccontextmanager
+async def small_disk(kind: str, place: Path) -> AsyncIterator[None]:
+    """A file system of its own at place, or nothing for ""."""
+    if not kind:
+        yield
+        return
+    if shutil.which(f"mkfs.{kind}") is None:
+        pytest.skip(f"mkfs.{kind} is not installed")
+    image = place.with_name("disk.img")
+    with open(image, "wb") as file:
+        file.truncate((160 if kind == "ext4" else 320) << 20)
+    await process.check("make a disk", [f"mkfs.{kind}", "-q", str(image)])
+    place.mkdir()
+    await process.check("mount a disk", ["mount", "-o", "loop", str(image), str(place)])
+    try:
+        yield
+    finally:
+        await process.check("unmount a disk", ["umount", str(place)])
 
 
 async def fill(storage: Storage, volume: Volume, text: str = "x") -> Path:
@@ -224,6 +249,34 @@ async def test_a_quota_holds_where_there_are_quotas(storage: Storage) -> None:
             file.write(os.urandom(1 << 20))
             file.flush()
             os.fsync(file.fileno())
+
+
+async def test_a_copy_that_does_not_fit_leaves_nothing(storage: Storage) -> None:
+    total = (await storage.space()).total
+    if total > 1 << 30 or storage.traits.atomic:
+        pytest.skip("this pool is on a large disk, or its copies take no space")
+    await storage.create(ONE)
+    await fill(storage, ONE)
+    await storage.mount(ONE, IdMap())
+    big = storage.path(ONE) / "rootfs/big"
+    with open(big, "wb") as file:
+        for _ in range(total * 6 // 10 >> 20):
+            file.write(os.urandom(1 << 20))
+    used = (await storage.space()).used
+    try:
+        await storage.copy(ONE, TWO)
+    except OutOfSpace as error:
+        assert "full" in str(error)
+        assert await storage.volumes() == [ONE]
+        assert (await storage.space()).used <= used + (1 << 20)
+    else:
+        assert storage.traits.clones, "blocks are shared"
+        await storage.delete(TWO)
+    assert big.stat().st_size == total * 6 // 10 >> 20 << 20
+    big.unlink()
+    await storage.copy(ONE, TWO)
+    assert (await files_of(storage, TWO) / "file").read_text() == "x"
+    await storage.unmount(ONE)
 
 
 async def test_nested_subvolumes_are_copied_kept_and_deleted(storage: Storage) -> None:

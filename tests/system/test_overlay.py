@@ -1,5 +1,6 @@
 """Containers on the storage driver `overlay`, on the file system that the tests are on."""
 
+import json
 import os
 import select
 import signal
@@ -115,3 +116,30 @@ def test_no_user_of_the_host_reaches_a_container(daemon: Daemon, pool: Path) -> 
     assert planted.exists()
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "test", "-e", str(planted)]
     assert os.spawnvp(os.P_WAIT, nobody[0], nobody) == 1
+
+
+def test_the_next_start_removes_what_a_killed_daemon_left(daemon: Daemon, pool: Path) -> None:
+    daemon.lxc("launch", "bb", "c1")
+    inside(daemon, "c1", "echo kept > /kept")
+    daemon.lxc("snapshot", "c1")
+    before = sorted(layers(daemon))
+    daemon.kill()
+    (pool / "layers/0123456789ab/fs").mkdir(parents=True)
+    place = pool / "containers/.tmp-0123456789abcdef"
+    (place / "volume/rootfs").mkdir(parents=True)
+    (place / "chain").write_text(json.dumps(["0123456789ab", before[0]]))
+    daemon.start()
+    assert sorted(layers(daemon)) == before
+    assert not place.exists()
+    daemon.lxc("restore", "c1", "snap0")
+    assert inside(daemon, "c1", "cat /kept") == "kept"
+
+
+def test_a_deleted_image_leaves_its_containers_whole(daemon: Daemon, pool: Path) -> None:
+    daemon.import_busybox("gone")
+    daemon.lxc("launch", "gone", "c1")
+    daemon.lxc("copy", "c1", "c2")
+    daemon.lxc("image", "delete", "gone")
+    daemon.lxc("delete", "-f", "c1")
+    daemon.lxc("start", "c2")
+    assert inside(daemon, "c2", "echo alive") == "alive"

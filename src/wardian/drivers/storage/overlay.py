@@ -338,8 +338,12 @@ class OverlayStorage:
     async def _copied(self, files: Path) -> str:
         """A new layer with a copy of a tree."""
         name = await self._do("make a layer", lambda: self._layers.new(files))
-        await self._do("make a layer", self._layers.files(name).rmdir)
-        await tree.copy(files, self._layers.files(name), self.name)
+        try:
+            await self._do("make a layer", self._layers.files(name).rmdir)
+            await tree.copy(files, self._layers.files(name), self.name)
+        except BaseException:
+            await tree.remove(self._layers.folder / name)
+            raise
         return name
 
     async def rename(self, volume: Volume, new: Volume) -> None:
