@@ -21,6 +21,7 @@ from wardian.errors import AlreadyExists, InvalidInput, NotFound, WardianError
 from wardian.model import expand, names, units
 from wardian.model.container import Config, CustomVolume
 from wardian.ports import Storage, Volume
+from wardian.store.records import Table
 
 log = logging.getLogger(__name__)
 
@@ -84,9 +85,12 @@ def _volume(own_name: str) -> Volume:
     return Volume("custom-snapshot" if "/" in own_name else "custom", own_name)
 
 
+def _table(host: Host, own_name: str) -> Table[CustomVolume]:
+    return host.records.volume_snapshots if "/" in own_name else host.records.volumes
+
+
 async def _find(host: Host, name: str) -> CustomVolume | None:
-    table = host.records.volume_snapshots if name.count("/") > 1 else host.records.volumes
-    found = await table.find(name)
+    found = await _table(host, name.partition("/")[2]).find(name)
     return found if found is not None and found.pending not in HIDDEN else None
 
 
@@ -200,12 +204,11 @@ async def create(host: Host, pool: str, request: VolumeWrite) -> CustomVolume:
         volume = _volume(request.name)
         async with Undo() as undo:
             await host.records.volumes.insert(record)
-            undo.on_failure(host.records.volumes.delete, record.name)
+            undo.on_failure(_roll_back, host, storage, record)
             if origin is None:
                 await storage.create(volume)
             else:
                 await storage.copy(_volume(origin.own_name), volume)
-            undo.on_failure(storage.delete, volume)
             if config.get("size"):
                 await storage.set_quota(volume, units.parse_size(config["size"]))
             made = replace(record, pending="")
@@ -213,6 +216,12 @@ async def create(host: Host, pool: str, request: VolumeWrite) -> CustomVolume:
             undo.keep()
     host.events.lifecycle("storage-volume-created", url(made))
     return made
+
+
+async def _roll_back(host: Host, storage: Storage, record: CustomVolume) -> None:
+    """Files first: if they cannot be removed now, the record stays for the sweep at the next start."""
+    await storage.delete(_volume(record.own_name))
+    await _table(host, record.own_name).delete(record.name)
 
 
 async def update(host: Host, pool: str, name: str, request: VolumeWrite, *, merge: bool) -> None:
@@ -265,9 +274,8 @@ async def snapshot(host: Host, pool: str, name: str, own_name: str) -> CustomVol
         )
         async with Undo() as undo:
             await host.records.volume_snapshots.insert(record)
-            undo.on_failure(host.records.volume_snapshots.delete, record.name)
+            undo.on_failure(_roll_back, host, storage, record)
             await storage.snapshot(_volume(name), _volume(record.own_name))
-            undo.on_failure(storage.delete, _volume(record.own_name))
             made = replace(record, pending="")
             await host.records.volume_snapshots.replace(made)
             undo.keep()
@@ -331,10 +339,9 @@ async def delete(host: Host, pool: str, own_name: str) -> None:
 
 async def _remove(host: Host, storage: Storage, record: CustomVolume) -> None:
     """Files first; the record says meanwhile that they go."""
-    is_snapshot = "/" in record.own_name
-    table = host.records.volume_snapshots if is_snapshot else host.records.volumes
+    table = _table(host, record.own_name)
     await table.replace(replace(record, pending="delete"))
-    if not is_snapshot:
+    if "/" not in record.own_name:
         for snapshot in await host.records.volume_snapshots.all(record.name):
             await _remove(host, storage, snapshot)
     await storage.delete(_volume(record.own_name))
