@@ -8,19 +8,17 @@ is copied, snapshotted or started. What is mounted, and for whom, is read from t
 """
 
 import asyncio
-import contextlib
-import errno
 import os
 import platform
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from wardian.drivers.storage import folders, tree
+from wardian.drivers.storage import folders, stacks, tree
 from wardian.drivers.storage.layers import Chain, Layers
 from wardian.errors import HostFailed, InvalidInput
-from wardian.linux import mounts, overlay, syscalls, userns
+from wardian.linux import overlay, userns
 from wardian.model.idmap import IdMap
 from wardian.ports import Space, Traits, Volume
 
@@ -29,9 +27,6 @@ T = TypeVar("T")
 VOLUME = "volume"
 MOST_LOWER = 32
 """With more frozen layers than this, a volume gets one of its own instead."""
-
-VIEW, RUNS, RUNS_SHIFTED = "wardian-view", "wardian-runs", "wardian-runs-shifted"
-"""Sources of our mounts: for us to look at; for a container that runs, without and with an id map."""
 
 PROBE_IDS = IdMap.contiguous(1000000, 65536)
 
@@ -148,61 +143,39 @@ class OverlayStorage:
         place = self._existing(volume)
         rootfs = place / VOLUME / "rootfs"
         with self._lock:
-            here = _mounted(rootfs)
+            here = stacks.mounted(rootfs)
             chain = self._layers.read(place, rootfs)
             if here == "" and chain is not None:
-                self._mount(chain, rootfs, VIEW)
-        return here == RUNS_SHIFTED
+                stacks.mount(self._layers, chain, rootfs, stacks.VIEW)
+        return here == stacks.RUNS_SHIFTED
 
     def _mount_to_run(self, volume: Volume, idmap: IdMap, fd: int) -> bool:
         place = self._existing(volume)
         rootfs = place / VOLUME / "rootfs"
         try:
             with self._lock:
-                _unmount(rootfs)
+                stacks.unmount(rootfs)
                 chain = self._layers.read(place, rootfs)
                 if chain is None:
                     chain = self._layers.begin(place, rootfs, changes=True)
                 if fd < 0:
-                    self._mount(chain, rootfs, RUNS)
+                    stacks.mount(self._layers, chain, rootfs, stacks.RUNS)
                     return False
-                with self._scratch() as scratch:
+                with stacks.scratch(self._layers) as scratch:
                     uid, gid = idmap.host_id("uid", 0) or 0, idmap.host_id("gid", 0) or 0
                     shift = overlay.Shift(fd, uid, gid, scratch)
                     os.chown(place, 0, gid)  # the container's root comes to its root file system by path
                     place.chmod(0o710)
-                    self._mount(chain, rootfs, RUNS_SHIFTED, shift)
+                    stacks.mount(self._layers, chain, rootfs, stacks.RUNS_SHIFTED, shift)
                 return True
         finally:
             if fd >= 0:
                 os.close(fd)
 
-    def _mount(self, chain: Chain, rootfs: Path, source: str, shift: overlay.Shift | None = None) -> None:
-        rootfs.mkdir(mode=0o755, exist_ok=True)
-        # Nothing that a container may have left in its files is of use outside of it.
-        flags = syscalls.MS_NODEV if shift else 0
-        flags |= syscalls.MS_NODEV | syscalls.MS_NOSUID if source == VIEW else 0
-        if not chain.upper and len(chain.lower) == 1:
-            syscalls.mount(self._layers.files(chain.lower[0]), rootfs, None, syscalls.MS_BIND)
-            read_only = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY
-            syscalls.mount("none", rootfs, None, read_only | flags)
-            return
-        stack = overlay.Stack(self._layers.folder, chain.lower, chain.upper)
-        overlay.mount(stack, rootfs, source, flags, shift)
-
-    @contextlib.contextmanager
-    def _scratch(self) -> Iterator[Path]:
-        made = folders.temporary(self._layers.folder / "x")
-        made.mkdir(mode=0o700)
-        try:
-            yield made
-        finally:
-            made.rmdir()
-
     async def unmount(self, volume: Volume) -> None:
         """See ports.Storage."""
         what = f'unmount volume "{volume.name}"'
-        await self._do(what, lambda: _unmount(self.path(volume) / "rootfs"))
+        await self._do(what, lambda: stacks.unmount(self.path(volume) / "rootfs"))
 
     # --- volumes -------------------------------------------------------------------------------
 
@@ -222,7 +195,11 @@ class OverlayStorage:
         """See ports.Storage."""
         place = self._folders.free(target)
         made = await self._cloned(source, target)
-        await self._do(f'copy volume "{source.name}"', lambda: folders.settle(made, place))
+        try:
+            await self._do(f'copy volume "{source.name}"', lambda: folders.settle(made, place))
+        except BaseException:
+            await self._remove(made)
+            raise
 
     async def snapshot(self, source: Volume, target: Volume) -> None:
         """See ports.Storage."""
@@ -235,9 +212,9 @@ class OverlayStorage:
 
         def exchange() -> None:
             rootfs = place / VOLUME / "rootfs"
-            if _mounted(rootfs) in (RUNS, RUNS_SHIFTED):
+            if stacks.mounted(rootfs) in stacks.IN_USE:
                 raise InvalidInput(f'a container runs on volume "{target.name}"; stop it first')
-            _unmount(rootfs)
+            stacks.unmount(rootfs)
             folders.exchange(made, place)
 
         try:
@@ -271,12 +248,12 @@ class OverlayStorage:
         rootfs = origin / VOLUME / "rootfs"
         with self._lock:
             live = ""
-            if _mounted(rootfs) in (RUNS, RUNS_SHIFTED):
+            if stacks.mounted(rootfs) in stacks.IN_USE:
                 frozen = self._layers.read(origin, rootfs)
                 assert frozen is not None
                 live = frozen.upper
             else:
-                _unmount(rootfs)
+                stacks.unmount(rootfs)
                 frozen = self._freeze(origin, rootfs)
             (made / VOLUME / "rootfs").mkdir(mode=0o755)
             if frozen is None:
@@ -320,11 +297,13 @@ class OverlayStorage:
         chain = self._layers.read(made, rootfs)
         if chain is None or len(chain.lower) <= MOST_LOWER:
             return
-        await self._do("mount layers", lambda: self._mount(Chain("", chain.lower), rootfs, VIEW))
+        await self._do(
+            "mount layers", lambda: stacks.mount(self._layers, Chain("", chain.lower), rootfs, stacks.VIEW)
+        )
         try:
             name = await self._copied(rootfs)
         finally:
-            _unmount(rootfs)
+            stacks.unmount(rootfs)
 
         def take() -> list[Path]:
             with self._lock:
@@ -351,7 +330,7 @@ class OverlayStorage:
 
         def rename() -> None:
             place = self._existing(volume)
-            _unmount(place / VOLUME / "rootfs")
+            stacks.unmount(place / VOLUME / "rootfs")
             folders.settle(place, self._folders.free(new))
 
         await self._do(f'rename volume "{volume.name}"', rename)
@@ -360,7 +339,7 @@ class OverlayStorage:
         """See ports.Storage."""
         place = self._folders.path(volume)
         doomed = folders.temporary(place)
-        _unmount(place / VOLUME / "rootfs")
+        stacks.unmount(place / VOLUME / "rootfs")
         try:
             os.rename(place, doomed)
         except FileNotFoundError:
@@ -376,7 +355,7 @@ class OverlayStorage:
     def _doomed_layers(self, doomed: Path) -> list[Path]:
         rootfs = doomed / VOLUME / "rootfs"
         with self._lock:
-            _unmount(rootfs)
+            stacks.unmount(rootfs)
             chain = self._layers.read(doomed, rootfs)
             if chain is None:
                 return []
@@ -392,7 +371,7 @@ class OverlayStorage:
         for path in self._folders.remains():
             await self._remove(path)
         for path in self._layers.folder.glob(f"{folders.MARK}*"):
-            _unmount(path)
+            stacks.unmount(path)
         gone = await self._do("sweep", lambda: self._layers.discard(self._layers.all(), self._places()))
         for path in gone:
             await tree.remove(path)
@@ -421,22 +400,3 @@ def _new_place(place: Path) -> Path:
     made.chmod(0o700)
     (made / VOLUME).chmod(0o711)
     return made
-
-
-def _mounted(rootfs: Path) -> str:
-    """The source of what is mounted there; empty if nothing is."""
-    found = mounts.mount_at(Path(os.path.realpath(rootfs.parent)) / rootfs.name)
-    return found.source if found else ""
-
-
-def _unmount(rootfs: Path) -> None:
-    """Take what is mounted there away; what still has open files there keeps seeing them."""
-    while True:
-        if not _mounted(rootfs):
-            return
-        try:
-            syscalls.umount2(rootfs)
-        except OSError as error:
-            if error.errno != errno.EBUSY:
-                raise
-            syscalls.umount2(rootfs, syscalls.MNT_DETACH)
