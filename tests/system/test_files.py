@@ -182,6 +182,15 @@ def test_special_files_and_kernel_file_systems_are_left_out(
     assert stat.S_IMODE((tmp_path / "t/f").stat().st_mode) == 0o755, "set-user-ID does not come out"
 
 
+def test_a_tree_without_a_bottom_is_cut(daemon: Daemon, container: str, tmp_path: Path) -> None:
+    script = "mkdir /r; cd /r; i=0; while [ $i -lt 600 ]; do mkdir d; cd d; i=$((i+1)); done; echo x > f"
+    daemon.lxc("exec", container, "--", "sh", "-c", script)
+    completed = daemon.run("file", "pull", "-r", f"{container}/r", str(tmp_path))
+    assert completed.returncode == 0
+    assert b"is left out: it is nested too deeply" in completed.stderr
+    assert (tmp_path / "r/d/d/d").is_dir()
+
+
 # --- no way out --------------------------------------------------------------------------------
 
 

@@ -167,12 +167,16 @@ def test_it_hears_of_changes(daemon: Daemon, container: str) -> None:
         daemon.lxc("config", "set", container, "limits.memory", "200MB")  # is not told
         daemon.lxc("config", "set", container, "user.foo", "1")
         daemon.lxc("config", "unset", container, "user.foo")
-        events = [json.loads(child.stdout.readline()) for _ in range(2)]
+        daemon.lxc("config", "device", "add", container, "net9", "none")
+        daemon.lxc("config", "device", "remove", container, "net9")
+        events = [json.loads(child.stdout.readline()) for _ in range(4)]
         child.kill()
-    assert [event["type"] for event in events] == ["config", "config"]
+    assert [event["type"] for event in events] == ["config", "config", "device", "device"]
     assert [event["metadata"] for event in events] == [
         {"key": "user.foo", "old_value": "", "value": "1"},
         {"key": "user.foo", "old_value": "1", "value": ""},
+        {"action": "added", "name": "net9", "config": {"type": "none"}},
+        {"action": "removed", "name": "net9", "config": {"type": "none"}},
     ]
 
 

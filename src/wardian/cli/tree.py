@@ -41,7 +41,19 @@ def push(sources: Sequence[str], target: Path, *, create: bool, owner: dict[str,
     more = {name: str(value) for name, value in owner.items()} | ({"parents": "1"} if create else {})
     headers = {"Content-Type": "application/octet-stream", "Transfer-Encoding": "chunked"}
     body = chunked(_joined(_stream(sources)))
-    envelope(target.daemon.send("POST", target.url("files/tree", **more), body, headers))
+    try:
+        envelope(target.daemon.send("POST", target.url("files/tree", **more), body, headers))
+    except RecursionError:
+        raise ApiError("the folders are nested too deeply") from None
+    except ApiError as error:
+        raise _understood(error) from None
+
+
+def _understood(error: ApiError) -> ApiError:
+    """What a server without this part of the API means by its answer."""
+    if (error.code, str(error)) in ((404, "not found"), (501, "not implemented")):
+        return ApiError("the server cannot take or send whole folders (no extension file_trees)", error.code)
+    return error
 
 
 def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -114,7 +126,10 @@ def pull(sources: Sequence[Path], target: str, *, create: bool) -> None:
             continue
         response = source.daemon.send("GET", source.url("files/tree"))
         if response.status != 200:
-            envelope(response)
+            try:
+                envelope(response)
+            except ApiError as error:
+                raise _understood(error) from None
         save(response, target, source.name or source.container)
 
 

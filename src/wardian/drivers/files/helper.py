@@ -332,6 +332,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 def main(arguments: list[str]) -> None:
     """Enter and serve."""
+    sys.setrecursionlimit(4 * files.DEEPEST)  # a walk takes two calls a level
     root, userns, sock = (None if word == "-" else int(word) for word in arguments)
     assert root is not None and sock is not None
     fds = os.open("/proc/self/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

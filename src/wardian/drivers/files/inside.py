@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 RESOLVE = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
+DEEPEST, LONGEST = 500, 3800
+"""Levels of a tree, and characters of a path in it, that are walked; with a name more it fits PATH_MAX."""
 LINKS = 40
 """Links in a row that are followed (path_resolution(7))."""
 FILE_MODE = 0o640
@@ -379,8 +381,6 @@ def walk(
 
 
 class _Walk:
-    DEEPEST = 500
-
     def __init__(
         self,
         inside: Inside,
@@ -391,8 +391,8 @@ class _Walk:
 
     def enter(self, above: int, name: str, path: str, depth: int) -> None:
         """Visit a folder and what is in it; one that is a mount of the kernel's is left out."""
-        if depth > self.DEEPEST:
-            self._skip(path, "is nested too deeply")
+        if depth > DEEPEST or len(path) > LONGEST:
+            self._skip(path[:LONGEST].rstrip("/"), "is nested too deeply")
             return
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(name, flags, dir_fd=above)

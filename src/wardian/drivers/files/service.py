@@ -248,6 +248,7 @@ class HelperFiles:
                 self._busy[place.name].discard(helper)
                 if place.started is None:  # its files must be free for the next action
                     await asyncio.shield(self._end(helper))
+                    self._forget(place.name)
                 else:
                     self._put_back(place.name, helper)
 
@@ -271,10 +272,14 @@ class HelperFiles:
 
     def _expire(self, name: str, helper: Helper) -> None:
         self._idle[name] = [pair for pair in self._idle[name] if pair[0] is not helper]
-        if not self._idle[name] and not self._busy[name]:
+        self._forget(name)
+        self._end(helper)
+
+    def _forget(self, name: str) -> None:
+        """Keep nothing of a container that nobody asks about."""
+        if not self._idle.get(name) and not self._busy.get(name):
             for table in (self._idle, self._busy, self._turns):
                 table.pop(name, None)
-        self._end(helper)
 
     def _end(self, helper: Helper) -> asyncio.Task[None]:
         task = asyncio.create_task(helper.end(), name="end a files helper")
