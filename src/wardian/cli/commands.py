@@ -306,9 +306,13 @@ Example:
     Command(
         "image",
         "image:run",
-        """Usage: lxc image import|export|copy|delete|info|show|edit|list|refresh|alias ...
+        """Usage: lxc image build|import|export|copy|delete|info|show|edit|list|refresh|alias ...
 
 Manage images.
+
+lxc image build <recipe.yaml> [<remote>:] [--alias ALIAS...] [--no-cache]
+    Make an image out of another one by the steps of a recipe. What an earlier build did is used again as
+    far as nothing has changed; with --no-cache all is done anew.
 
 lxc image import <tarball> [<rootfs>] [<remote>:] [--public] [--alias ALIAS...] [key=value...]
     Add an image of one file, or of a metadata tarball and a root file system (tarball or squashfs).
@@ -346,6 +350,7 @@ Examples:
     lxc image list debian:
     lxc image list ubuntu: 16.04
     lxc image copy ubuntu:16.04 local: --copy-aliases --auto-update
+    lxc image build web.yaml --alias web
     lxc image import busybox.tar.xz --alias bb
     lxc image export bb .
 """,
@@ -353,12 +358,13 @@ Examples:
             Flag("public", "bool", "Make image public"),
             Flag("alias", "list", "New alias to define at target"),
             Flag("copy-aliases", "bool", "Copy aliases from source"),
+            Flag("no-cache", "bool", "Make all steps of a recipe anew"),
             Flag("auto-update", "bool", "Keep the image up to date after initial copy"),
             Flag("c,columns", "str", "Columns of a list", "lfpdasu"),
             Flag("mode", "str", "Who carries a copied image (pull|relay)", "pull"),
             FORMAT,
         ),
-        subcommands="import export copy delete info show edit list refresh alias",
+        subcommands="build import export copy delete info show edit list refresh alias",
         completes="image",
     ),
     Command(

@@ -36,7 +36,7 @@ def launch(session: Session, values: Values, words: list[str]) -> int:
 def _create(session: Session, values: Values, words: list[str]) -> tuple[Connection, str]:
     need(words, 1, 2)
     daemon, name = session.server(words[1] if len(words) > 1 else f"{session.config.default}:")
-    request: dict[str, Any] = {"source": _source(session, daemon, words[0], words[1:])}
+    request: dict[str, Any] = {"source": source_of(session, daemon, words[0], words[1:])}
     if name:
         request["name"] = name
     if values.ephemeral:
@@ -62,7 +62,8 @@ def pair(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _source(session: Session, daemon: Connection, image: str, target: list[str]) -> dict[str, str]:
+def source_of(session: Session, daemon: Connection, image: str, target: list[str]) -> dict[str, str]:
+    """Where the daemon gets an image from, as the words of the command name it."""
     remote, name = session.config.split(image)
     wanted_by, _ = session.config.split(target[0] if target else f"{session.config.default}:")
     if remote.protocol == "lxd" and remote.url != wanted_by.url:

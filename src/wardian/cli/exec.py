@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from wardian.client.connection import Place
+    from wardian.client.connection import Connection, Place
 
 READ = 128 * 1024
 MODES = ("auto", "interactive", "non-interactive")
@@ -47,10 +47,18 @@ def run(session: Session, values: Values, words: list[str]) -> int:
             request[field] = getattr(values, flag)
     if values.cwd:
         request["cwd"] = values.cwd
+    return attached(daemon, name, request)
+
+
+def attached(daemon: Connection, name: str, request: dict[str, Any], *, stdin: bool = True) -> int:
+    """Run a command with our own streams; its exit status. stdin False: it reads nothing."""
     operation = daemon.request("POST", container_url(name, "exec"), request)[0]["metadata"]
     streams = _connect(daemon.place, operation)
     finish = daemon.ask(f"/1.0/operations/{operation['id']}/wait")
-    (_interact if interactive else _pipe)(streams)
+    if request["interactive"]:
+        _interact(streams)
+    else:
+        _pipe(streams, reads_stdin=stdin)
     finished = finish()
     if finished["status_code"] != 200:
         raise ApiError(finished["err"] or finished["status"])
@@ -94,12 +102,13 @@ def _write(fd: int, data: bytes) -> None:
             select.select([], [fd], [])
 
 
-def _pipe(streams: dict[str, WebSocket]) -> None:
+def _pipe(streams: dict[str, WebSocket], *, reads_stdin: bool) -> None:
     """Copy stdin in, stdout and stderr out, until both have ended."""
     _send_signals(streams["control"])
     outputs = {streams["1"]: sys.stdout.fileno(), streams["2"]: sys.stderr.fileno()}
     stdin = streams["0"]
-    reads_stdin = True
+    if not reads_stdin:
+        stdin.send_text("")
     while outputs:
         waiting: list[Any] = [*outputs, *([sys.stdin.fileno()] if reads_stdin else [])]
         for source in _ready(waiting):

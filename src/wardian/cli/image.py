@@ -168,7 +168,14 @@ def _alias(session: Session, values: Values, words: list[str]) -> None:
         raise UsageError
 
 
+def _build(session: Session, values: Values, words: list[str]) -> None:
+    from wardian.cli import image_build
+
+    image_build.build(session, values, words)
+
+
 SUBCOMMANDS = {
+    "build": _build,
     "import": _import,
     "copy": image_fetch.copy,
     "refresh": _refresh,

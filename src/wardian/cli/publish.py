@@ -36,7 +36,7 @@ def publish(session: Session, values: Values, words: list[str]) -> int:
     }
 
     def work() -> str:
-        return _make(session, daemon, request, may_exist=values.reuse)
+        return make(session, daemon, request, may_exist=values.reuse)
 
     fingerprint = work() if "/" in name else _stopped(session, daemon, name, work, force=values.force)
     for alias in values.alias:
@@ -55,7 +55,8 @@ def _property(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _make(session: Session, daemon: Connection, request: dict[str, Any], *, may_exist: bool) -> str:
+def make(session: Session, daemon: Connection, request: dict[str, Any], *, may_exist: bool) -> str:
+    """Have the daemon make an image; its fingerprint, also (with `may_exist`) of one that is there."""
     try:
         finished = session.run(daemon, "POST", "/1.0/images", request)
     except ApiError as error:

@@ -33,14 +33,16 @@ MOST_FOLDERS = 1_000_000
 # --- push --------------------------------------------------------------------------------------
 
 
-def push(sources: Sequence[str], target: Path, *, create: bool, owner: dict[str, int]) -> None:
-    """Send files and folders, each under its own name below the target."""
+def push(
+    sources: Sequence[str], target: Path, *, create: bool, owner: dict[str, int], name: str = ""
+) -> None:
+    """Send files and folders, each under its own name (or the one, under this name) below the target."""
     for source in sources:
         if not os.path.lexists(source):
             raise ApiError(f'cannot read "{source}": no such file')
     more = {name: str(value) for name, value in owner.items()} | ({"parents": "1"} if create else {})
     headers = {"Content-Type": "application/octet-stream", "Transfer-Encoding": "chunked"}
-    body = chunked(_joined(_stream(sources)))
+    body = chunked(_joined(_stream(sources, name)))
     try:
         envelope(target.daemon.send("POST", target.url("files/tree", **more), body, headers))
     except RecursionError:
@@ -67,9 +69,9 @@ def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
     yield bytes(buffer)
 
 
-def _stream(sources: Sequence[str]) -> Iterator[bytes]:
+def _stream(sources: Sequence[str], name: str) -> Iterator[bytes]:
     for source in sources:
-        yield from _entry(source, os.path.basename(os.path.abspath(source)))
+        yield from _entry(source, name or os.path.basename(os.path.abspath(source)))
     yield entries.entry_frame({"type": "end"})
 
 
