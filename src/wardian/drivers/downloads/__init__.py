@@ -16,9 +16,9 @@ from wardian import __version__
 from wardian.drivers.downloads.bundle import Bundle
 from wardian.drivers.downloads.requests import (
     Unreachable,
+    answered,
     check_status,
     explained,
-    open_answer,
     shown,
     tls,
 )
@@ -88,7 +88,7 @@ class WebDownloads:
             self._session(via) as session,
             explained(url, via),
             asyncio.timeout(DOCUMENT_S),
-            await open_answer(session, "GET", url, via, headers) as answer,
+            answered(session, "GET", url, via, headers) as answer,
         ):
             check_status(answer, url, (200, 304))
             found = bytearray()
@@ -103,7 +103,7 @@ class WebDownloads:
         async with (
             self._session(via) as session,
             explained(url, via),
-            await open_answer(session, "HEAD", url, via, request) as answer,
+            answered(session, "HEAD", url, via, request) as answer,
         ):
             check_status(answer, url, (200,))
             return {name.lower(): value for name, value in answer.headers.items()}
@@ -141,7 +141,7 @@ class WebDownloads:
         async with (
             self._session(via) as session,
             explained(url, via),
-            await open_answer(session, "GET", url, via, {}) as answer,
+            answered(session, "GET", url, via, {}) as answer,
         ):
             check_status(answer, url, (200,))
             return await Bundle(url, limit, received).write(answer, targets)
@@ -152,7 +152,7 @@ class WebDownloads:
         try:
             async with (
                 explained(url, via),
-                await open_answer(session, "GET", url, via, transfer.conditions()) as answer,
+                answered(session, "GET", url, via, transfer.conditions()) as answer,
             ):
                 check_status(answer, url, (200, 206))
                 transfer.begin(answer)

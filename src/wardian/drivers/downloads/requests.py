@@ -21,10 +21,25 @@ LINE_ERRORS = (aiohttp.ClientError, TimeoutError, ssl.SSLError)
 """What a connection can fail with; aiohttp's own include OSErrors of sockets."""
 
 
-async def open_answer(
+@asynccontextmanager
+async def answered(
+    session: aiohttp.ClientSession, verb: str, url: str, via: Via, headers: Mapping[str, str]
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """The answer to a request, redirects followed. Its connection ends with a block that fails."""
+    answer = await _open_answer(session, verb, url, via, headers)
+    try:
+        yield answer
+    except BaseException:
+        if answer.connection is not None and answer.connection.transport is not None:
+            answer.connection.transport.abort()  # nobody waits for the rest, nor for a goodbye
+        raise
+    finally:
+        answer.close()
+
+
+async def _open_answer(
     session: aiohttp.ClientSession, verb: str, url: str, via: Via, headers: Mapping[str, str]
 ) -> aiohttp.ClientResponse:
-    """The answer to a request, redirects followed; the caller closes it."""
     first = url
     for _ in range(REDIRECTS + 1):
         proxy = via.proxies.of(url)
