@@ -94,3 +94,30 @@ def test_a_killed_daemon_finds_the_devices_again(daemon: Daemon, container: str,
     deadline = time.monotonic() + 30
     while str(shared) in Path("/proc/self/mountinfo").read_text():
         assert time.monotonic() < deadline, daemon.log()[-2000:]
+
+
+def test_a_start_that_fails_leaves_nothing_mounted(daemon: Daemon, container: str, shared: Path) -> None:
+    daemon.lxc("stop", "-f", container)
+    add(daemon, container, "src", "disk", f"source={shared}", "path=/src")
+    add(daemon, container, "wrong", "disk", f"source={shared}", "path=/etc/passwd/below")
+    assert "cannot start" in daemon.error("start", container)
+    assert str(shared) not in Path("/proc/self/mountinfo").read_text()
+    assert not (daemon.folder / "lxd/devices" / container).exists()
+    daemon.lxc("config", "device", "remove", container, "wrong")
+    daemon.lxc("start", container)
+    inside(daemon, container, "test", "-e", "/src/hello")
+
+
+def test_links_inside_lead_nowhere_outside(daemon: Daemon, container: str, shared: Path) -> None:
+    outside = daemon.folder / "outside"
+    outside.mkdir()
+    inside(daemon, container, "ln", "-s", f"../../../..{outside}", "/out")
+    inside(daemon, container, "ln", "-s", "/proc/1/root", "/magic")
+    error = daemon.error(
+        "config", "device", "add", container, "x", "disk", f"source={shared}", "path=/magic/x"
+    )
+    assert "symbolic links" in error
+    inside(daemon, container, "mkdir", "-p", str(outside))
+    add(daemon, container, "src", "disk", f"source={shared}", "path=/out/src")
+    assert list(outside.iterdir()) == []
+    assert inside(daemon, container, "cat", f"{outside}/src/hello") == "from the host"
