@@ -31,9 +31,10 @@ class Daemon:
         backend: str = "btrfs",
         pool_size: str = "2GB",
         environment: Mapping[str, str] | None = None,
+        place: Path | None = None,
     ) -> None:
         self.bridge = f"wt{name}{os.getpid() % 10000}"
-        self.folder = Path(tempfile.mkdtemp(prefix="wardian-", dir="/var/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix="wardian-", dir=place or "/var/tmp"))
         self.folder.chmod(0o711)
         self.environment = os.environ | {
             "LXD_DIR": str(self.folder / "lxd"),
