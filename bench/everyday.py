@@ -61,6 +61,13 @@ def round_of(peer: Peer, image: str, number: int) -> Iterator[None]:
     peer.run("list, 1 container", "list")
     yield
     yield from files_of(peer, name)
+    peer.run(f"snapshot {image}, running", "snapshot", name, "one")
+    yield
+    peer.run(f"restore {image}, running", "restore", name, "one")
+    yield
+    peer.run(f"copy {image}", "copy", f"{name}/one", f"{name}-copy")
+    yield
+    peer.run("", "delete", f"{name}-copy")
     peer.run(f"stop -f {image}", "stop", "-f", name)
     yield
     peer.run(f"start {image}", "start", name)

@@ -241,6 +241,7 @@ class BtrfsStorage:
         place = self._folders.path(volume)
         if not place.is_dir():
             return
+        tree.refuse_mounts(place)
         doomed = folders.temporary(place)
         os.rename(place, doomed)
         self._remove(doomed)

@@ -111,6 +111,7 @@ class DirStorage:
     async def delete(self, volume: Volume) -> None:
         """See ports.Storage."""
         place = self._folders.path(volume)
+        tree.refuse_mounts(place)
         doomed = folders.temporary(place)
         try:
             os.rename(place, doomed)

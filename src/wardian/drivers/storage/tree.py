@@ -34,6 +34,17 @@ async def _cp(words: Sequence[str], source: Path, pool: str) -> None:
         raise process.ProgramFailed(f'copy "{source.name}" in storage pool "{pool}"', completed)
 
 
+def refuse_mounts(path: Path) -> None:
+    """HostFailed naming what somebody has mounted in a tree: it is not ours to delete or to detach.
+
+    Mounts that are left in other namespaces are no obstacle: the kernel detaches them.
+    """
+    if busy := mounts.mounts_below(path):
+        raise HostFailed(
+            f'cannot delete "{path.name}": {busy[-1].kind} is mounted at "{busy[-1].path}"; unmount it'
+        )
+
+
 async def remove(path: Path) -> None:
     """Remove a tree without following links; HostFailed naming the mount that is in the way."""
     try:
