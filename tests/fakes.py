@@ -42,6 +42,7 @@ from wardian.ports import (
     Place,
     Process,
     Progress,
+    Received,
     Reservation,
     Space,
     Started,
@@ -228,11 +229,17 @@ class FakeRootfs:
     async def read_metadata(self, image: ImageFiles, idmap: IdMap) -> bytes:
         return image.metadata.read_bytes()
 
-    async def unpack(self, image: ImageFiles, folder: Path, idmap: IdMap, progress: Progress) -> None:
+    async def unpack(self, image: ImageFiles, folder: Path, idmap: IdMap, received: Received) -> None:
         self._faults.step("unpack")
         (folder / "rootfs").mkdir()
         (folder / "metadata.yaml").write_bytes(image.metadata.read_bytes())
-        progress("100%")
+        received(image.metadata.stat().st_size)
+
+    async def can_map(self, folder: Path) -> bool:
+        return True
+
+    async def shift_owners(self, tree: Path, old: IdMap, new: IdMap) -> None:
+        self._faults.step("shift owners")
 
     async def bootstrap(
         self, suite: str, architecture: str, target: ImageFiles, proxies: Proxies, progress: Progress

@@ -208,6 +208,10 @@ Progress = Callable[[str], None]
 """Called with a text for people, e.g. `42% (120.00MB/s)`; at most a few times a second."""
 
 
+Received = Callable[[int], None]
+"""Called with the bytes of a file that are here by now; often."""
+
+
 @dataclass(frozen=True)
 class ImageFiles:
     """The one or two files of an image. rootfs None: unified tarball."""
@@ -257,9 +261,10 @@ class Rootfs(Protocol):
     async def read_metadata(self, image: ImageFiles, idmap: IdMap) -> bytes:
         """The bytes of `metadata.yaml` (at most 1 MiB); InvalidInput if missing, huge or no archive."""
 
-    async def unpack(self, image: ImageFiles, folder: Path, idmap: IdMap, progress: Progress) -> None:
+    async def unpack(self, image: ImageFiles, folder: Path, idmap: IdMap, received: Received) -> None:
         """Fill an empty volume folder with `metadata.yaml`, `templates/`, `rootfs/`.
 
+        received: called with the bytes of the image's files that are unpacked by now.
         InvalidInput for hostile or broken archives, OutOfSpace when the disk is full. The caller
         removes the folder on failure.
         """
@@ -307,6 +312,15 @@ class Rootfs(Protocol):
     async def check_seal(self, archive: Path, seal: str, idmap: IdMap) -> None:
         """InvalidInput unless the archive is whole: its last file, of that name, is a `pack` seal."""
 
+    async def can_map(self, folder: Path) -> bool:
+        """Whether owners below the folder can be shown through an id map instead of being rewritten."""
+
+    async def shift_owners(self, tree: Path, old: IdMap, new: IdMap) -> None:
+        """Give the tree the owners that it has under `new` instead of `old` (empty: unshifted).
+
+        What a failure leaves is a mixture of both: call it on a copy.
+        """
+
     def kind_of(self, path: Path) -> str:
         """The format of an image file: bz2 gz xz zst lzma squashfs tar; InvalidInput otherwise."""
 
@@ -329,10 +343,6 @@ class Expected:
 
     sha256: str
     size: int | None
-
-
-Received = Callable[[int], None]
-"""Called with the bytes of a file that are here by now; often."""
 
 
 class Downloads(Protocol):

@@ -16,7 +16,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wardian.core import image_sources, images, pools, volumes
+from wardian.core import image_sources, images, owners, pools, volumes
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
@@ -161,7 +161,7 @@ async def wanted_idmap(host: Host, name: str, merged_config: Expanded) -> idmap.
         for other in others
         if other.config.get("volatile.idmap.base", "0") != "0"
     ]
-    running = (o.config.get("volatile.last_state.idmap", "[]") for o in others if o.name in host.running)
+    running = (o.config.get("volatile.idmap.current", "[]") for o in others if o.name in host.running)
     taken += [found for found in map(idmap.from_json, running) if not found.is_made_from(host.idmap)]
     return idmap.plan(merged_config.config, host.idmap, taken)
 
@@ -341,8 +341,9 @@ async def _create(host: Host, draft: Container, request: ContainerCreate, operat
                 },
             )
         result = await check(host, container)
-        container, _ = await settled(host, container, result)
+        container, wanted = await settled(host, container, result)
         await _fill(host, container, image, result, operation)
+        container = await owners.fill(host, container, wanted)
         await host.records.containers.replace(replace(container, pending=""))
         undo.keep()
     host.events.lifecycle("container-created", url(draft.name))

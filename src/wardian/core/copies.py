@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from wardian.core import containers, snapshots
+from wardian.core import containers, owners, snapshots
 from wardian.core.containers import volume
 from wardian.core.host import Host
 from wardian.core.operations import Operation
@@ -96,13 +96,14 @@ async def _copy(host: Host, draft: Container, source: Volume, along: Sequence[Sn
         await host.records.containers.insert(draft)
         undo.on_failure(containers.discard, host, draft)
         merged = await containers.check(host, draft)
-        made, _ = await containers.settled(host, draft, merged)
+        made, wanted = await containers.settled(host, draft, merged)
         for snapshot in along:
             copied = replace(snapshot, name=f"{draft.name}/{snapshot.own_name}")
             await host.records.snapshots.insert(copied)  # taken back with the container
             await storage.snapshot(snapshots.volume_of(snapshot.name), snapshots.volume_of(copied.name))
         await storage.copy(source, volume(draft.name))
         await containers.apply_quota(host, draft, merged)
+        made = await owners.fill(host, made, wanted)
         await host.records.containers.replace(replace(made, pending=""))
         undo.keep()
     host.events.lifecycle("container-created", containers.url(draft.name))

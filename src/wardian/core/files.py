@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from wardian.core import containers
+from wardian.core import containers, owners
 from wardian.core.containers import volume
 from wardian.core.host import Host
 from wardian.errors import Busy, InvalidInput
@@ -43,9 +43,10 @@ async def inside(host: Host, name: str) -> AsyncIterator[Inside]:
         return
     if held := host.operations.holding(name):
         raise Busy(f"Container is busy running a {held} operation")
+    rewritten = bool(owners.on_disk(container).ranges)
     async with (
         _mounted(host, storage, place) as shifted,
-        host.files.enter(replace(place, shifted=shifted)) as found,
+        host.files.enter(replace(place, shifted=shifted or rewritten)) as found,
     ):
         yield found
 

@@ -24,6 +24,7 @@ from msgspec.structs import replace
 from wardian.core.events import shown_time
 from wardian.core.host import Host
 from wardian.core.operations import Operation
+from wardian.core.progress import Meter
 from wardian.core.undo import Undo
 from wardian.errors import (
     AlreadyExists,
@@ -267,7 +268,7 @@ async def ensure_volume(host: Host, storage: Storage, image: Image, operation: O
                 files(host, image),
                 storage.path(unpacked),
                 host.idmap or IdMap(),
-                lambda text: operation.progress("unpack", text),
+                Meter(operation, "unpack", image.size),
             )
             await storage.rename(unpacked, volume)
             undo.keep()

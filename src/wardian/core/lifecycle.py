@@ -20,6 +20,7 @@ from wardian.core import (
     guest_doors,
     limits,
     live,
+    owners,
     reservations,
     templates,
     updates,
@@ -330,6 +331,7 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
     container, wanted = await containers.settled(host, container, merged)
     merged = await containers.expanded(host, container)
     storage = host.storage.get(container.pool)
+    container = await owners.settle(host, container, wanted)
     plugs = device_plugs.plan_all(host, container, merged.devices, wanted)
     plan = _plan(host, container, merged, wanted, plugs)
     await host.runtime.load_modules(units.split_list(merged.config.get("linux.kernel_modules", "")))
@@ -338,7 +340,7 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
         config = containers.with_volatile(now, merged, wanted).config
         config.pop("volatile.apply_template", None)
         config["volatile.last_state.power"] = "RUNNING"
-        config["volatile.last_state.idmap"] = config["volatile.idmap.next"]
+        config["volatile.idmap.current"] = config["volatile.idmap.next"]
         return replace(now, config=config, last_used_at=datetime.now(UTC))
 
     def not_begun(now: Container) -> Container:
@@ -355,7 +357,7 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
         undo.on_failure(device_plugs.release, host, name)
         await guest_doors.open_door(host, name, merged.config, group=wanted.host_id("gid", 0))
         undo.on_failure(guest_doors.ended, host, name)
-        started = await host.runtime.start(dataclasses.replace(plan, shifted=shifted))
+        started = await host.runtime.start(dataclasses.replace(plan, shifted=shifted or plan.shifted))
         undo.on_failure(_kill_and_wait, host, started)
         await device_plugs.connected(host, started, plugs)
         undo.keep()
@@ -382,6 +384,7 @@ def _plan(
         architecture=container.architecture,
         rootfs=storage.path(volume(container.name)) / "rootfs",
         idmap=wanted,
+        shifted=bool(owners.on_disk(container).ranges),
         read_only=is_true(root.get("readonly", "")),
         confinement=confinement.of(config),
         kernel_limits=kernel_limits.limits_of(config),

@@ -140,6 +140,24 @@ async def wait_readable(fd: int) -> None:
         loop.remove_reader(fd)
 
 
+def descendants(pid: int) -> list[int]:
+    """Pids of all that a process has started, and they in turn."""
+    found = children(pid)
+    return found + [further for child in found for further in descendants(child)]
+
+
+def bytes_read(pids: Sequence[int]) -> int:
+    """Bytes that these processes have read so far (rchar of proc_pid_io(5)); those that are gone count 0."""
+    total = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/io") as file:
+                total += int(file.readline().split()[1])
+        except (OSError, ValueError, IndexError):
+            continue
+    return total
+
+
 def children(pid: int) -> list[int]:
     """Pids of the children of a process (all its threads'); empty if it is gone."""
     found: list[int] = []

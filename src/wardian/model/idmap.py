@@ -56,6 +56,13 @@ class IdMap:
         offsets = {entry.host_id - entry.container_id for entry in default.ranges}
         return any(entry.host_id - entry.container_id in offsets for entry in self.ranges)
 
+    def container_id(self, kind: IdKind, host_id: int) -> int | None:
+        """The container id that is this host id; None if none is."""
+        for entry in self.ranges:
+            if entry.kind == kind and 0 <= host_id - entry.host_id < entry.count:
+                return entry.container_id + host_id - entry.host_id
+        return None
+
     def lines(self, kind: IdKind) -> str:
         """The text for /proc/PID/uid_map or gid_map: `container host count` lines."""
         return "".join(f"{r.container_id} {r.host_id} {r.count}\n" for r in self.ranges if r.kind == kind)

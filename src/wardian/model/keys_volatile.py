@@ -28,6 +28,13 @@ KEYS = (
         live="n/a",
     ),
     Key(
+        "volatile.idmap.current",
+        values.IDMAP,
+        "Id map of the last start.",
+        scope=_INTERNAL,
+        live="n/a",
+    ),
+    Key(
         "volatile.idmap.next",
         values.IDMAP,
         "Id map of the next start.",
@@ -37,7 +44,7 @@ KEYS = (
     Key(
         "volatile.last_state.idmap",
         values.IDMAP,
-        "Id map of the last start.",
+        "Id map under which the files are on disk; [] where they are unshifted.",
         scope=_INTERNAL,
         live="n/a",
     ),

@@ -1,13 +1,15 @@
 """The Rootfs port: trees of files into volumes and out of them, confined."""
 
 import asyncio
+import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from wardian.drivers.rootfs import bootstrap, pack, patch, render, templates, unpack
+from wardian.drivers.rootfs import bootstrap, owners, pack, patch, render, templates, unpack
+from wardian.errors import HostFailed, OutOfSpace
 from wardian.model.idmap import IdMap
 from wardian.model.proxies import Proxies
-from wardian.ports import ImageFiles, Packed, PackedFile, PackedTree, Progress, TemplateJob
+from wardian.ports import ImageFiles, Packed, PackedFile, PackedTree, Progress, Received, TemplateJob
 
 
 class ConfinedRootfs:
@@ -17,10 +19,29 @@ class ConfinedRootfs:
         """See ports.Rootfs."""
         return await unpack.read_metadata(image, idmap)
 
-    async def unpack(self, image: ImageFiles, folder: Path, idmap: IdMap, progress: Progress) -> None:
+    def __init__(self) -> None:
+        self._mapping: dict[int, bool] = {}
+
+    async def unpack(self, image: ImageFiles, folder: Path, idmap: IdMap, received: Received) -> None:
         """See ports.Rootfs."""
-        progress("unpacking")
-        await unpack.unpack(image, folder, idmap)
+        await unpack.unpack(image, folder, idmap, received, mapped=await self.can_map(folder))
+
+    async def can_map(self, folder: Path) -> bool:
+        """See ports.Rootfs. A file system is asked once."""
+        device = folder.stat().st_dev
+        if device not in self._mapping:
+            self._mapping[device] = await unpack.can_map(folder)
+        return self._mapping[device]
+
+    async def shift_owners(self, tree: Path, old: IdMap, new: IdMap) -> None:
+        """See ports.Rootfs."""
+        try:
+            await asyncio.to_thread(owners.rewrite, tree, old, new)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise OutOfSpace(f'no space left to change the owners below "{tree}"') from error
+            where = f" ({error.filename})" if error.filename else ""
+            raise HostFailed(f'cannot change the owners below "{tree}": {error.strerror}{where}') from error
 
     async def bootstrap(
         self, suite: str, architecture: str, target: ImageFiles, proxies: Proxies, progress: Progress
@@ -63,7 +84,7 @@ class ConfinedRootfs:
 
     async def extract(self, archive: Path, member: str, folder: Path, idmap: IdMap) -> None:
         """See ports.Rootfs."""
-        await unpack.extract(archive, member, folder, idmap)
+        await unpack.extract(archive, member, folder, idmap, mapped=await self.can_map(folder))
 
     async def check_seal(self, archive: Path, seal: str, idmap: IdMap) -> None:
         """See ports.Rootfs."""

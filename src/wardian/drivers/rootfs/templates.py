@@ -79,6 +79,7 @@ def _open(root: int, path: str, target: str) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
         fd = syscalls.openat2(root, path, flags, resolve=RESOLVE, mode=FILE_MODE)
         os.fchmod(fd, FILE_MODE)
+        _give(root, fd)
         return fd
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -100,5 +101,17 @@ def _make_folder(root: int, path: str) -> None:
     try:
         os.mkdir(name, FOLDER_MODE, dir_fd=above)
         os.chmod(name, FOLDER_MODE, dir_fd=above)
+        made = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+        try:
+            _give(root, made)
+        finally:
+            os.close(made)
     finally:
         os.close(above)
+
+
+def _give(root: int, fd: int) -> None:
+    """What is missing is made for the root of the tree, whose owners may be shifted."""
+    top = os.fstat(root)
+    if (top.st_uid, top.st_gid) != (0, 0):
+        os.fchown(fd, top.st_uid, top.st_gid)
