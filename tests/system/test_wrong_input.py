@@ -1,6 +1,7 @@
 """Requests that are wrong: the error names the field, nothing is made, the daemon goes on."""
 
 import json
+import shutil
 
 import pytest
 
@@ -51,3 +52,13 @@ def test_a_failed_start_leaves_the_container_stopped_and_says_why(daemon: Daemon
 def test_a_stale_etag_is_refused(daemon: Daemon) -> None:
     answer = daemon.request("PATCH", "/1.0/profiles/default", '{"description": "x", "nosuch": 1}')
     assert "unknown field" in answer
+
+
+def test_host_ids_that_root_may_not_hand_out_are_named_before_the_start(daemon: Daemon, name: str) -> None:
+    if any(shutil.which(tool) is None for tool in ("newuidmap", "newgidmap")):
+        pytest.skip("without newuidmap and newgidmap the kernel maps any id")
+    daemon.lxc("init", "bb", name)
+    daemon.lxc("config", "set", name, "raw.idmap", "uid 4000000001 1000")
+    assert 'add the line "root:4000000001:1" to /etc/subuid' in daemon.error("start", name)
+    daemon.lxc("config", "unset", name, "raw.idmap")
+    daemon.lxc("start", name)

@@ -188,6 +188,21 @@ def subordinate_range(text: str, owners: Sequence[str], *, least: int = 65536) -
     return None
 
 
+def check_allotted(wanted: IdMap, *, subuid: str, subgid: str, owners: Sequence[str]) -> None:
+    """InvalidInput naming the line to add, if newuidmap or newgidmap would refuse a range of the map.
+
+    subuid, subgid: content of /etc/subuid and /etc/subgid.
+    """
+    for entry in wanted.ranges:
+        text, file = (subuid, "/etc/subuid") if entry.kind == "uid" else (subgid, "/etc/subgid")
+        first, last = entry.host_id, entry.host_id + entry.count
+        if not any(start <= first and last <= start + count for start, count in _entries(text, owners)):
+            raise InvalidInput(
+                f"host {entry.kind}s {first}-{last - 1} are not root's to hand out; "
+                f'add the line "{owners[0]}:{first}:{entry.count}" to {file}'
+            )
+
+
 def _entries(text: str, owners: Iterable[str]) -> Iterable[tuple[int, int]]:
     wanted = {owner.lower() for owner in owners}
     for line in text.splitlines():

@@ -276,3 +276,12 @@ def test_a_map_with_holes_is_still_the_shared_one() -> None:
     assert default.punched(idmap.parse_raw("both 1000 1000")).is_made_from(default)
     assert not idmap.IdMap.contiguous(1065536, 65536).is_made_from(default)
     assert not idmap.IdMap().is_made_from(default)
+
+
+def test_host_ids_that_nobody_allotted_are_refused_with_the_line_to_add() -> None:
+    wanted = idmap.IdMap.contiguous(100000, 65536).punched(idmap.parse_raw("both 1000 1000"))
+    files = {"subuid": "root:100000:65536\nroot:1000:1\n", "subgid": "root:100000:65536\n"}
+    with pytest.raises(InvalidInput, match='add the line "root:1000:1" to /etc/subgid'):
+        idmap.check_allotted(wanted, **files, owners=("root", "0"))
+    files["subgid"] += "0:1000:5  # by number\n"
+    idmap.check_allotted(wanted, **files, owners=("root", "0"))

@@ -20,7 +20,7 @@ from wardian.drivers.runtime import render
 from wardian.drivers.runtime.apparmor import AppArmor
 from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import cgroups, prlimit, process, userns
-from wardian.model import cpus, kernel_limits
+from wardian.model import cpus, idmap, kernel_limits
 from wardian.model.confinement import Confinement
 from wardian.model.limits import Knob
 from wardian.model.paths import Paths
@@ -105,6 +105,7 @@ class Lxc:
 
     async def start(self, plan: StartPlan) -> Started:
         """See ports.Runtime."""
+        _check_allotted(plan)
         logs = self.log_folder(plan.name)
         config = logs / "lxc.conf"
         _prepare_log_folder(logs)
@@ -369,6 +370,19 @@ class Lxc:
             os.rename(old_logs, new_logs)
         except FileNotFoundError:
             pass
+
+
+def _check_allotted(plan: StartPlan) -> None:
+    """Ask beforehand what liblxc asks newuidmap and newgidmap for: their refusal explains nothing."""
+    if not all(map(shutil.which, ("newuidmap", "newgidmap"))):
+        return
+    try:
+        subuid, subgid = (Path(path).read_text(errors="replace") for path in ("/etc/subuid", "/etc/subgid"))
+        idmap.check_allotted(plan.idmap, subuid=subuid, subgid=subgid, owners=("root", "0"))
+    except OSError:  # default_map knows what this means
+        return
+    except InvalidInput as error:
+        raise InvalidInput(f'cannot start container "{plan.name}": {error}') from error
 
 
 def is_monitor(pid: int, lxcpath: str, name: str) -> bool:
