@@ -78,6 +78,7 @@ templates:
 TEMPLATE = """name: {{ container.name }}
 trigger: {{ trigger }}
 user.foo: {{ config_get("user.foo", "_unset_") }}
+user.user-data: {{ config_get("user.user-data", "_unset_") }}
 """
 
 

@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from tests.system.harness import Daemon
 from wardian.linux import cgroups
 
@@ -75,3 +77,47 @@ def test_a_reboot_inside_keeps_limits_that_were_changed(daemon: Daemon, containe
     deadline = time.monotonic() + 30
     while pid_of(daemon, container) == before or limits() != (77 * 2**20, 77):
         assert time.monotonic() < deadline, limits()
+
+
+KNOBS = {
+    ("limits.cpu.allowance", "25ms/100ms"): ("cpu.cfs_quota_us", "25000", "cpu.max", "25000 100000"),
+    ("limits.cpu.allowance", "50%"): ("cpu.shares", "524", "cpu.weight", "51"),
+    ("limits.cpu.priority", "0"): ("cpu.shares", "1014", "cpu.weight", "99"),
+    ("limits.disk.priority", "10"): ("blkio.weight", "1000", "io.weight", "default 200"),
+    ("limits.memory.enforce", "soft"): ("memory.soft_limit_in_bytes", str(2**26), "memory.high", str(2**26)),
+    ("limits.memory.swap", "false"): ("memory.swappiness", "0", "memory.swap.max", "0"),
+    ("limits.memory.swap.priority", "3"): ("memory.swappiness", "53", "", ""),
+    ("limits.hugepages.64KB", "2MB"): (
+        "hugetlb.64KB.limit_in_bytes",
+        "2097152",
+        "hugetlb.64KB.max",
+        "2097152",
+    ),
+    ("limits.hugepages.1MB", "2MB"): ("hugetlb.1MB.limit_in_bytes", "2097152", "hugetlb.1MB.max", "2097152"),
+    ("limits.hugepages.2MB", "4MB"): ("hugetlb.2MB.limit_in_bytes", "4194304", "hugetlb.2MB.max", "4194304"),
+    ("limits.hugepages.1GB", "1GB"): (
+        "hugetlb.1GB.limit_in_bytes",
+        str(2**30),
+        "hugetlb.1GB.max",
+        str(2**30),
+    ),
+}
+"""What is set -> the file and its content with cgroup v1 and with v2; a limit of 64 MB is there before."""
+
+
+@pytest.mark.parametrize("setting", KNOBS, ids=" ".join)
+def test_a_limit_reaches_the_control_group_and_leaves_it(
+    daemon: Daemon, container: str, setting: tuple[str, str]
+) -> None:
+    v1, content_v1, v2, content_v2 = KNOBS[setting]
+    daemon.lxc("config", "set", container, "limits.memory", "64MB")
+    group = cgroups.Group(pid_of(daemon, container))
+    controller = v1.partition(".")[0]
+    before = group.read(controller, v1, v2 or "no such file")
+    if before is None:
+        pytest.skip(f"this kernel has no {v1 if cgroups.kind_of() == 'v1' else v2 or v1}")
+    expected = content_v1 if cgroups.kind_of() == "v1" else content_v2
+    daemon.lxc("config", "set", container, *setting)
+    assert (group.read(controller, v1, v2) or "").strip() == expected
+    daemon.lxc("config", "unset", container, setting[0])
+    assert group.read(controller, v1, v2) == before

@@ -7,6 +7,7 @@ from wardian.core.host import Host
 from wardian.errors import InvalidInput
 from wardian.linux import files
 from wardian.model import image as image_model
+from wardian.model import keys
 from wardian.model.container import Container
 from wardian.model.units import is_true
 from wardian.ports import TemplateJob
@@ -56,7 +57,7 @@ def _context(
         "path": target,
         "container": about,
         "instance": about,
-        "config": merged.config,
+        "config": keys.seen_inside(merged.config),
         "devices": merged.devices,
         "properties": properties,
     }

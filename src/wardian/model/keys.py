@@ -21,6 +21,9 @@ from wardian.model import (
 )
 from wardian.model.key import Key, Where
 
+CLOUD_INIT = ("network-config", "user-data", "vendor-data")
+"""Seeds of cloud-init: keys `cloud-init.X`, and `user.X` as images of the 2.0 series ask for them."""
+
 _OWN = (
     Key(
         "boot.autostart",
@@ -55,6 +58,15 @@ _OWN = (
         "Containers with a higher number stop first when the host shuts down, and the next ones after them.",
         default="0",
         live="n/a",
+    ),
+    *(
+        Key(
+            f"cloud-init.{part}",
+            values.BLOB,
+            f"The {part} of cloud-init; images that ask for `user.{part}` get it, too.",
+            live="n/a",
+        )
+        for part in CLOUD_INIT
     ),
     Key(
         "environment.*",
@@ -245,3 +257,10 @@ def under(config: Mapping[str, str], prefix: str) -> list[tuple[str, str]]:
 def changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     """Names of the keys whose value differs, sorted; an empty value is the same as none."""
     return sorted(name for name in old.keys() | new.keys() if old.get(name, "") != new.get(name, ""))
+
+
+def seen_inside(expanded: Mapping[str, str]) -> dict[str, str]:
+    """The configuration as templates see it: a seed that is set under one of its names has both."""
+    pairs = [(f"cloud-init.{part}", f"user.{part}") for part in CLOUD_INIT]
+    found = {new: expanded[old] for new, old in pairs if old in expanded}
+    return {**found, **{old: expanded[new] for new, old in pairs if new in expanded}, **expanded}

@@ -35,6 +35,16 @@ KEYS = (
         live="yes",
         render=limits.disk,
     ),
+    *(
+        Key(
+            f"limits.hugepages.{size}",
+            values.SIZE,
+            f"Most memory in huge pages of {size}, where the kernel counts them. Unset: all that there are.",
+            live="yes",
+            render=limits.huge_pages,
+        )
+        for size in sorted(limits.HUGE_PAGES)
+    ),
     Key(
         "limits.kernel.*",
         values.KERNEL_LIMIT,

@@ -140,13 +140,36 @@ def disk(config: Config, host: CgroupHost) -> list[Knob]:
     return [(name, str(weights[name]))] if name else []
 
 
-GROUPS: tuple[Callable[[Config, CgroupHost], list[Knob]], ...] = (cpu, cpu_time, memory, processes, disk)
+HUGE_PAGES = {"64KB": 2**16, "1MB": 2**20, "2MB": 2**21, "1GB": 2**30}
+"""Sizes of huge pages, as the kernel and the keys spell them, and their bytes."""
+
+
+def huge_pages(config: Config, host: CgroupHost) -> list[Knob]:
+    """limits.hugepages.*: bytes of huge pages of each size, rounded down to whole pages."""
+    ending = "limit_in_bytes" if host.version == "v1" else "max"
+    wanted = {size: config.get(f"limits.hugepages.{size}", "") for size in HUGE_PAGES}
+    return [
+        (f"hugetlb.{size}.{ending}", str(units.parse_size(text) // HUGE_PAGES[size] * HUGE_PAGES[size]))
+        for size, text in wanted.items()
+        if text and host.has(f"hugetlb.{size}.{ending}")
+    ]
+
+
+GROUPS: tuple[Callable[[Config, CgroupHost], list[Knob]], ...] = (
+    cpu,
+    cpu_time,
+    memory,
+    processes,
+    disk,
+    huge_pages,
+)
 
 
 UNSET: dict[str, dict[str, str]] = {
     "v1": {
         "blkio.bfq.weight": "100",
         "blkio.weight": "500",
+        **{f"hugetlb.{size}.limit_in_bytes": "-1" for size in HUGE_PAGES},
         "cpu.cfs_period_us": "100000",
         "cpu.cfs_quota_us": "-1",
         "cpu.shares": "1024",
@@ -161,6 +184,7 @@ UNSET: dict[str, dict[str, str]] = {
         "cpu.max": "max 100000",
         "cpu.weight": "100",
         "cpuset.cpus": "",
+        **{f"hugetlb.{size}.max": "max" for size in HUGE_PAGES},
         "io.bfq.weight": "100",
         "io.weight": "100",
         "memory.high": "max",
@@ -176,6 +200,7 @@ _SAMPLES = {
     "limits.cpu": "1",
     "limits.cpu.allowance": "10ms/100ms",
     "limits.disk.priority": "1",
+    "limits.hugepages.2MB": "2MB",
     "limits.memory": "1GB",
     "limits.memory.swap": "false",
     "limits.processes": "1",

@@ -38,3 +38,15 @@ def test_every_property_of_a_device_is_tested() -> None:
         if not re.search(rf"""["' ,{{]{re.escape(option.name)}(=|["']|: )""", tests)
     ]
     assert untested == []
+
+
+def test_every_key_has_a_test_and_every_live_one_a_test_on_a_real_container() -> None:
+    """A key is tested where its name is: families by their beginning."""
+    tests = DOCS.parent / "tests"
+    system = "".join(path.read_text() for path in sorted((tests / "system").glob("*.py")))
+    unit = "".join(path.read_text() for path in sorted((tests / "unit").rglob("*.py")))
+    names = {key.name: key.name.partition("*")[0] for key in keys.KEYS}
+    untested = [name for name, part in names.items() if part not in unit + system]
+    assert [name for name in untested if not name.startswith("snapshots.")] == []
+    live = [key.name for key in keys.KEYS if key.live in ("yes", "exec")]
+    assert [name for name in live if names[name] not in system] == []

@@ -210,3 +210,11 @@ def test_any_text_is_accepted_or_refused_on_one_line(key: Key, value: str) -> No
         keys.check_config({key.name: value}, where="container")
     except InvalidInput as e:
         assert str(e).isprintable()
+
+
+def test_a_seed_of_cloud_init_is_seen_under_both_names() -> None:
+    found = keys.seen_inside({"cloud-init.user-data": "new", "user.vendor-data": "old", "user.x": "1"})
+    assert found["user.user-data"] == "new" and found["cloud-init.vendor-data"] == "old"
+    assert "cloud-init.network-config" in keys.seen_inside({"user.network-config": "{}"})
+    both = {"cloud-init.user-data": "new", "user.user-data": "old"}
+    assert keys.seen_inside(both) == both

@@ -57,6 +57,9 @@ def test_nothing_is_written_when_nothing_is_limited(cgroup: Literal["v1", "v2"])
         ({"limits.disk.priority": "3"}, {"blkio.weight": "300"}),
         ({"limits.disk.priority": "0"}, {"blkio.weight": "10"}),
         ({"limits.processes": "200"}, {"pids.max": "200"}),
+        ({"limits.hugepages.2MB": "5MB"}, {"hugetlb.2MB.limit_in_bytes": "4194304"}),
+        ({"limits.hugepages.64KB": "1"}, {"hugetlb.64KB.limit_in_bytes": "0"}),
+        ({"limits.hugepages.1MB": "1MB"}, {"hugetlb.1MB.limit_in_bytes": "1048576"}),
         ({"limits.cpu": "0,2-3"}, {"cpuset.cpus": "0,2-3"}),
     ],
 )
@@ -81,6 +84,7 @@ def test_limits_become_files_of_cgroup_v1(config: dict[str, str], expected: dict
         ({"limits.disk.priority": "5"}, {"io.weight": "100"}),
         ({"limits.disk.priority": "0"}, {"io.weight": "2"}),
         ({"limits.processes": "200"}, {"pids.max": "200"}),
+        ({"limits.hugepages.1GB": "3GB"}, {"hugetlb.1GB.max": "3221225472"}),
         ({"limits.cpu": "1"}, {"cpuset.cpus": "0"}),
     ],
 )
@@ -130,7 +134,12 @@ def test_every_knob_is_a_file_that_is_looked_for(cgroup: Literal["v1", "v2"]) ->
 
 def test_limits_without_control_files_are_named() -> None:
     host = limits.CgroupHost("v2", GB, (0,), files={"memory.max", "io.bfq.weight", "cpu.max"})
-    assert limits.ignored_keys(host) == ["limits.cpu", "limits.memory.swap", "limits.processes"]
+    assert limits.ignored_keys(host) == [
+        "limits.cpu",
+        "limits.hugepages.2MB",
+        "limits.memory.swap",
+        "limits.processes",
+    ]
 
 
 def test_liblxc_gets_the_settings_under_its_own_names() -> None:

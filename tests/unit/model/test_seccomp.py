@@ -34,6 +34,12 @@ def test_more_calls_are_refused(key: str) -> None:
     assert lines(**{key: "mkdir\nchmod errno 13\n"}) == [*USUAL, "mkdir errno 1", "chmod errno 13"]
 
 
+def test_earlier_names_count() -> None:
+    for key in ("security.syscalls.blacklist_default", "security.syscalls.whitelist"):
+        keys.check_config({key: "false" if key.endswith("default") else "read"}, where="profile")
+    assert lines(blacklist_default="false") == ["2", "denylist", "[all]"]
+
+
 def test_the_usual_refusals_can_be_left_out() -> None:
     assert lines(deny_default="false", deny="mkdir") == ["2", "denylist", "[all]", "mkdir errno 1"]
 

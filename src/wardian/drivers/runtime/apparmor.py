@@ -163,7 +163,7 @@ class AppArmor:
         self._profiles = folder / "profiles"
         self._cache = folder / "cache"
         self._root = root
-        self._is_on = _is_usable()
+        self._is_on = is_usable()
         self.launcher = UNCONFINED if self._is_on else ()
         """Begins the command line of what starts a container."""
 
@@ -204,7 +204,8 @@ class AppArmor:
         return ["apparmor_parser", action, "--write-cache", "--cache-loc", str(self._cache), str(path)]
 
 
-def _is_usable() -> bool:
+def is_usable() -> bool:
+    """Whether the kernel takes profiles from us."""
     if os.environ.get("LXD_SECURITY_APPARMOR", "").lower() in ("false", "0", "no", "off"):
         return False
     try:

@@ -349,6 +349,9 @@ class Lxc:
             if not MODULE_NAME.fullmatch(name):
                 raise InvalidInput(f'"{name}" in linux.kernel_modules is not the name of a kernel module')
             what = f'load kernel module "{name}" of linux.kernel_modules'
+            if not Path("/proc/modules").exists():
+                log.warning("cannot %s: this kernel has no modules, and all it can do is built in", what)
+                continue
             await process.check(what, ["modprobe", "-q", "--", name])
 
     def forget(self, name: str) -> None:
