@@ -46,6 +46,13 @@ def test_an_unprivileged_container_has_a_map_and_an_idmapped_root() -> None:
     assert text.endswith("lxc.x = y\n")
 
 
+def test_nothing_is_created_in_the_kernels_file_systems() -> None:
+    place = Mount("/dev/null", "/d/1", "sys/module/apparmor/parameters/enabled", False)
+    text = render.container_config(replace(PLAN, devices=[DevicePlan(mounts=(place,))]), AROUND)
+    entry = next(line for line in keys_of(text, "lxc.mount.entry") if "apparmor" in line)
+    assert entry.endswith(" sys/module/apparmor/parameters/enabled none bind,optional 0 0")
+
+
 def test_a_privileged_container_loses_capabilities_and_devices() -> None:
     text = render.container_config(replace(PLAN, idmap=IdMap()), AROUND)
     assert keys_of(text, "lxc.idmap") == []

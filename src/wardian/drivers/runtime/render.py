@@ -175,8 +175,14 @@ def split_environment(variables: Mapping[str, str]) -> tuple[dict[str, str], dic
 
 
 def mount_entry(mount: Mount) -> str:
-    """The fstab(5)-like line that binds what is ready at the mount's place; escaped as there."""
-    options = ["rbind" if mount.recursive else "bind", "create=dir" if mount.is_folder else "create=file"]
+    """The fstab(5)-like line that binds what is ready at the mount's place; escaped as there.
+
+    Nothing can be created in the kernel's own file systems: what the container's kernel lacks there,
+    like the settings of AppArmor that the profile "docker" covers, has nothing to be covered.
+    """
+    create = "create=dir" if mount.is_folder else "create=file"
+    is_kernels = mount.target.startswith(("proc/", "sys/"))
+    options = ["rbind" if mount.recursive else "bind", "optional" if is_kernels else create]
     return f"{_escape(mount.place)} {_escape(mount.target)} none {','.join(options)} 0 0"
 
 
