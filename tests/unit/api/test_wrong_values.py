@@ -88,7 +88,7 @@ async def test_each_way_in_gives_the_same_verdict(host: Host, api: Caller, key: 
 
 def texts(config: dict[str, str]) -> tuple[str, str, str]:
     """The liblxc configuration, seccomp policy and AppArmor profile for a merged configuration."""
-    around = render.Surroundings(Path("/l"), Path("/s"), "/bin/sh hook", log_level="warn")
+    around = render.Surroundings(Path("/l"), Path("/s"), "/bin/sh hook")
     host = limits.CgroupHost("v2", 2**30, (0, 1, 2, 3))
     found = confinement.of(config)
     plan = StartPlan(
