@@ -75,7 +75,7 @@ async def _update(host: Host, request: Request, change: ContainerUpdate) -> Oper
         if change.restore:
             await snapshots.restore(host, container.name, change.restore)
         else:
-            await updates.update(host, container.name, change)
+            await updates.update(host, container.name, change, precondition=request.require_match)
 
     description = "Restoring snapshot" if change.restore else "Updating container"
     return host.operations.start(description, work, resources=containers.resources(container.name))

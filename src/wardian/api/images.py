@@ -16,7 +16,7 @@ from wardian.core.images import AliasWrite, ImageWrite, Import
 from wardian.core.operations import Operation
 from wardian.errors import AlreadyExists, InvalidInput, NotFound
 from wardian.model import image as image_model
-from wardian.model.container import Alias, Image
+from wardian.model.container import Image
 from wardian.model.requests import ImageCreate
 from wardian.model.units import is_true
 from wardian.ports import ImageFiles
@@ -123,8 +123,8 @@ async def _spool_parts(reader: MultipartReader, folder: Path) -> tuple[ImageFile
 
 async def _change(host: Host, request: Request, *, merge: bool) -> web.Response:
     image = await _image(host, request)
-    request.require_match(images.writable(image))
-    await images.update(host, image, await request.decode(ImageWrite), merge=merge)
+    wanted = await request.decode(ImageWrite)
+    await images.update(host, image, wanted, merge=merge, precondition=request.require_match)
     return replies.empty()
 
 
@@ -211,17 +211,13 @@ async def get_alias(host: Host, request: Request) -> web.Response:
     target = await images.find(host, alias.target) if alias else None
     if alias is None or not (request.trusted or (target and target.public)):
         raise NotFound(f'image alias "{name}" not found')
-    return replies.sync(images.alias_view(alias), etag=replies.etag_of(_alias_writable(alias)))
-
-
-def _alias_writable(alias: Alias) -> dict[str, str]:
-    return {"target": alias.target, "description": alias.description}
+    return replies.sync(images.alias_view(alias), etag=replies.etag_of(images.alias_writable(alias)))
 
 
 async def _change_alias(host: Host, request: Request, *, merge: bool) -> web.Response:
     alias = await host.records.aliases.get(request.path["name"])
-    request.require_match(_alias_writable(alias))
-    await images.update_alias(host, alias, await request.decode(AliasWrite), merge=merge)
+    wanted = await request.decode(AliasWrite)
+    await images.update_alias(host, alias, wanted, merge=merge, precondition=request.require_match)
     return replies.empty()
 
 

@@ -31,9 +31,8 @@ async def get(host: Host, request: Request) -> web.Response:
 
 
 async def _change(host: Host, request: Request, *, merge: bool) -> web.Response:
-    found = await host.records.networks.get(request.path["name"])
-    request.require_match(networks.writable(found))
-    await networks.update(host, found.name, await request.decode(NetworkWrite), merge=merge)
+    name, wanted = request.path["name"], await request.decode(NetworkWrite)
+    await networks.update(host, name, wanted, merge=merge, precondition=request.require_match)
     return replies.empty()
 
 

@@ -30,9 +30,8 @@ async def get(host: Host, request: Request) -> web.Response:
 
 
 async def _change(host: Host, request: Request, *, merge: bool) -> web.Response:
-    pool = await host.records.pools.get(request.path["name"])
-    request.require_match(pools.writable(pool))
-    await pools.update(host, pool.name, await request.decode(PoolWrite), merge=merge)
+    name, wanted = request.path["name"], await request.decode(PoolWrite)
+    await pools.update(host, name, wanted, merge=merge, precondition=request.require_match)
     return replies.empty()
 
 

@@ -52,8 +52,8 @@ async def patch(host: Host, request: Request) -> web.Response:
 
 async def _update(host: Host, request: Request, *, merge: bool) -> web.Response:
     found = await _snapshot(host, request)
-    request.require_match(snapshots.writable(found))
-    await snapshots.update(host, found, await request.decode(SnapshotUpdate), merge=merge)
+    wanted = await request.decode(SnapshotUpdate)
+    await snapshots.update(host, found, wanted, merge=merge, precondition=request.require_match)
     return replies.empty()
 
 

@@ -49,9 +49,10 @@ async def state(host: Host, request: Request) -> web.Response:
 
 async def _change(host: Host, request: Request, *, merge: bool) -> web.Response:
     found = await _found(host, request)
-    request.require_match(volumes.writable(found))
     wanted = await request.decode(VolumeWrite)
-    await volumes.update(host, found.pool, found.own_name, wanted, merge=merge)
+    await volumes.update(
+        host, found.pool, found.own_name, wanted, merge=merge, precondition=request.require_match
+    )
     return replies.empty()
 
 

@@ -9,7 +9,7 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from wardian.core.events import Events
 from wardian.core.operations import Operations
@@ -31,6 +31,13 @@ from wardian.ports import (
     StorageDrivers,
 )
 from wardian.store.records import Records
+
+Precondition = Callable[[Any], None]
+"""Called with what can be written of an object when it is about to be; what it raises ends the change."""
+
+
+def no_precondition(_: object) -> None:
+    """Whatever it is, it may be replaced."""
 
 
 class Watching(Protocol):

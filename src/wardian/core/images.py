@@ -22,7 +22,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from wardian.core.events import shown_time
-from wardian.core.host import Host
+from wardian.core.host import Host, Precondition, no_precondition
 from wardian.core.operations import Operation
 from wardian.core.progress import Meter
 from wardian.core.undo import Undo
@@ -334,15 +334,25 @@ def writable(image: Image) -> dict[str, Any]:
     return {"auto_update": image.auto_update, "properties": image.properties, "public": image.public}
 
 
-async def update(host: Host, image: Image, request: ImageWrite, *, merge: bool) -> None:
+async def update(
+    host: Host,
+    image: Image,
+    request: ImageWrite,
+    *,
+    merge: bool,
+    precondition: Precondition = no_precondition,
+) -> None:
     """Replace (or with `merge` change) what can be written of an image."""
-    properties = {**(image.properties if merge else {}), **(request.properties or {})}
-    public = image.public if request.public is None and merge else bool(request.public)
-    auto = image.auto_update if request.auto_update is None and merge else bool(request.auto_update)
-    changed = replace(
-        image, public=public, auto_update=auto, properties={k: v for k, v in properties.items() if v != ""}
-    )
-    await host.records.images.replace(changed)
+
+    def changed(now: Image) -> Image:
+        precondition(writable(now))
+        properties = {**(now.properties if merge else {}), **(request.properties or {})}
+        public = now.public if request.public is None and merge else bool(request.public)
+        auto = now.auto_update if request.auto_update is None and merge else bool(request.auto_update)
+        kept = {key: value for key, value in properties.items() if value != ""}
+        return replace(now, public=public, auto_update=auto, properties=kept)
+
+    await host.records.images.change(image.fingerprint, changed)
     host.events.lifecycle("image-updated", url(image.fingerprint))
 
 
@@ -396,14 +406,32 @@ async def create_alias(host: Host, request: AliasWrite) -> Alias:
     return alias
 
 
-async def update_alias(host: Host, alias: Alias, request: AliasWrite, *, merge: bool) -> None:
+async def update_alias(
+    host: Host,
+    alias: Alias,
+    request: AliasWrite,
+    *,
+    merge: bool,
+    precondition: Precondition = no_precondition,
+) -> None:
     """Point the name at another image, or describe it anew."""
     wanted = alias.target if request.target is None and merge else request.target
     if not wanted:
         raise InvalidInput("The target field is required")
     target = await get(host, wanted)
-    text = alias.description if request.description is None and merge else request.description or ""
-    await host.records.aliases.replace(replace(alias, target=target.fingerprint, description=text))
+
+    def changed(now: Alias) -> Alias:
+        precondition(alias_writable(now))
+        text = now.description if request.description is None and merge else request.description or ""
+        kept = now.target if request.target is None and merge else target.fingerprint
+        return replace(now, target=kept, description=text)
+
+    await host.records.aliases.change(alias.name, changed)
+
+
+def alias_writable(alias: Alias) -> dict[str, str]:
+    """The part of an alias that PUT replaces; the ETag is made from it."""
+    return {"target": alias.target, "description": alias.description}
 
 
 async def rename_alias(host: Host, alias: Alias, new: str) -> None:

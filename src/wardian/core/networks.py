@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from wardian.core import containers, reservations
-from wardian.core.host import Host
+from wardian.core.host import Host, Precondition, no_precondition
 from wardian.core.undo import Undo
 from wardian.errors import AlreadyExists, InvalidInput, NotFound, WardianError
 from wardian.linux import netlink
@@ -125,15 +125,29 @@ async def create(host: Host, request: NetworkWrite) -> Network:
     return made
 
 
-async def update(host: Host, name: str, request: NetworkWrite, *, merge: bool) -> None:
+async def update(
+    host: Host,
+    name: str,
+    request: NetworkWrite,
+    *,
+    merge: bool,
+    precondition: Precondition = no_precondition,
+) -> None:
     """Replace (or with `merge` change) the configuration and apply it at once."""
-    before = await host.records.networks.get(name)
+    async with host.once(f"update network {name}"):
+        before = await host.records.networks.get(name)
+        precondition(writable(before))
+        await _update(host, before, request, merge=merge)
+    host.events.lifecycle("network-updated", url(name))
+
+
+async def _update(host: Host, before: Network, request: NetworkWrite, *, merge: bool) -> None:
     wanted: dict[str, str | None] = {**(before.config if merge else {}), **(request.config or {})}
     config = {key: value for key, value in wanted.items() if value}
     for key in UNCHANGEABLE:
         if not merge:
             config.setdefault(key, before.config.get(key, "auto"))
-    network.check(name, config)
+    network.check(before.name, config)
     description = before.description if request.description is None and merge else request.description or ""
     async with host.bridge.choosing(), Undo() as undo:
         after = replace(before, description=description, config=await host.bridge.choose(config))
@@ -142,7 +156,6 @@ async def update(host: Host, name: str, request: NetworkWrite, *, merge: bool) -
         undo.on_failure(host.records.networks.replace, before)
         await host.bridge.up(after)
         undo.keep()
-    host.events.lifecycle("network-updated", url(name))
 
 
 async def delete(host: Host, name: str) -> None:

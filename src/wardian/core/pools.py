@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from wardian.core import volumes
-from wardian.core.host import Host
+from wardian.core.host import Host, Precondition, no_precondition
 from wardian.core.undo import Undo
 from wardian.errors import AlreadyExists, InvalidInput, NotFound, WardianError
 from wardian.model import names, pool_keys
@@ -89,10 +89,13 @@ async def create(host: Host, request: PoolWrite) -> Pool:
     return pool
 
 
-async def update(host: Host, name: str, request: PoolWrite, *, merge: bool) -> None:
+async def update(
+    host: Host, name: str, request: PoolWrite, *, merge: bool, precondition: Precondition = no_precondition
+) -> None:
     """Replace (or with `merge` change) configuration and description; a larger `size` counts at once."""
     async with host.once(f"update storage pool {name}"):
         before = await host.records.pools.get(name)
+        precondition(writable(before))
         wanted = {**(before.config if merge else {}), **(request.config or {})}
         config = {key: value for key, value in wanted.items() if value}
         if not merge and "source" in before.config:

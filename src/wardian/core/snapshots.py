@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from wardian.core import containers, lifecycle
 from wardian.core.containers import volume
 from wardian.core.events import shown_time, timestamp
-from wardian.core.host import Host
+from wardian.core.host import Host, Precondition, no_precondition
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
 from wardian.errors import AlreadyExists, InvalidInput, NotFound
@@ -302,12 +302,20 @@ async def finish_restore(host: Host, container: Container) -> None:
 # --- change and delete -------------------------------------------------------------------------
 
 
-async def update(host: Host, snapshot: Snapshot, request: SnapshotUpdate, *, merge: bool) -> None:
+async def update(
+    host: Host,
+    snapshot: Snapshot,
+    request: SnapshotUpdate,
+    *,
+    merge: bool,
+    precondition: Precondition = no_precondition,
+) -> None:
     """Say anew when the snapshot expires, and what it is."""
-    expires_at = snapshot.expires_at if request.expires_at is None and merge else _moment(request.expires_at)
-    about = snapshot.description if request.description is None else request.description
 
     def changed(now: Snapshot) -> Snapshot:
+        precondition(writable(now))
+        expires_at = now.expires_at if request.expires_at is None and merge else _moment(request.expires_at)
+        about = now.description if request.description is None else request.description
         return replace(now, expires_at=expires_at, description=about)
 
     await host.records.snapshots.change(snapshot.name, changed)

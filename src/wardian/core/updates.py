@@ -1,12 +1,10 @@
 """Changes of a container's configuration, its own or a profile's: checked, followed by what runs, kept."""
 
-from collections.abc import Callable
-
 from msgspec.structs import replace
 
 from wardian.core import containers, device_plugs, guest_doors, live
 from wardian.core.containers import Expanded
-from wardian.core.host import Host
+from wardian.core.host import Host, Precondition, no_precondition
 from wardian.core.undo import Undo
 from wardian.errors import HostFailed, InvalidInput
 from wardian.model import architectures, effects, expand
@@ -30,17 +28,13 @@ def patched(container: Container, request: ContainerUpdate) -> ContainerUpdate:
     )
 
 
-def _accept(_: object) -> None:
-    """No precondition."""
-
-
 async def update(
     host: Host,
     name: str,
     request: ContainerUpdate,
     *,
     merge: bool = False,
-    precondition: Callable[[object], None] = _accept,
+    precondition: Precondition = no_precondition,
 ) -> Effects:
     """Replace (or with `merge` change) what can be written; what can be live is in force then.
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from wardian.core.events import timestamp
-from wardian.core.host import Host
+from wardian.core.host import Host, Precondition, no_precondition
 from wardian.core.undo import Undo
 from wardian.errors import AlreadyExists, InvalidInput, NotFound, WardianError
 from wardian.model import expand, names, units
@@ -224,10 +224,19 @@ async def _roll_back(host: Host, storage: Storage, record: CustomVolume) -> None
     await _table(host, record.own_name).delete(record.name)
 
 
-async def update(host: Host, pool: str, name: str, request: VolumeWrite, *, merge: bool) -> None:
+async def update(
+    host: Host,
+    pool: str,
+    name: str,
+    request: VolumeWrite,
+    *,
+    merge: bool,
+    precondition: Precondition = no_precondition,
+) -> None:
     """Replace (or with `merge` change) configuration and description, or restore a snapshot."""
     async with _alone(host, pool, name) as storage:
         before = await get(host, pool, name)
+        precondition(writable(before))
         if request.restore is not None:
             await _restore(host, storage, before, request.restore)
             return
