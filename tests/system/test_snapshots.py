@@ -121,7 +121,9 @@ def test_copies_have_the_files_and_addresses_of_their_own(here: Daemon) -> None:
     assert len({values[name][0] for name in values}) == 3
     base = [here.lxc("config", "get", name, "volatile.base_image") for name in ("c1", "c2", "c3")]
     assert base[0] == base[1] == base[2] != "\n"
+    own = here.lxc("config", "get", "c4", "volatile.eth0.hwaddr")
     here.lxc("restore", "c4", "s")
+    assert here.lxc("config", "get", "c4", "volatile.eth0.hwaddr") == own != f"{values['c1'][0]}\n"
     here.lxc("start", "c4")
     assert read(here, "c4") == "first"
     here.lxc("stop", "-f", "c3")

@@ -224,10 +224,16 @@ async def settled(
     return result, wanted
 
 
-def _is_stale(key: str, own: Mapping[str, Mapping[str, str]]) -> bool:
+def is_of_interface(key: str) -> bool:
+    """Whether the key is one of those that `with_volatile` makes for an interface."""
     parts = key.split(".")
-    if parts[0] != "volatile" or parts[-1] not in ("hwaddr", "name", "host_name") or len(parts) < 3:
+    return len(parts) > 2 and parts[0] == "volatile" and parts[-1] in ("hwaddr", "name", "host_name")
+
+
+def _is_stale(key: str, own: Mapping[str, Mapping[str, str]]) -> bool:
+    if not is_of_interface(key):
         return False
+    parts = key.split(".")
     options = own.get(".".join(parts[1:-1]))
     return options is None or bool(options.get(parts[-1]))
 

@@ -98,7 +98,9 @@ async def _copy(host: Host, draft: Container, source: Volume, along: Sequence[Sn
         merged = await containers.check(host, draft)
         made, wanted = await containers.settled(host, draft, merged)
         for snapshot in along:
-            copied = replace(snapshot, name=f"{draft.name}/{snapshot.own_name}")
+            # The addresses of its interfaces stay those of the original: restored, the copy has its own.
+            config = {k: v for k, v in snapshot.config.items() if not containers.is_of_interface(k)}
+            copied = replace(snapshot, name=f"{draft.name}/{snapshot.own_name}", config=config)
             await host.records.snapshots.insert(copied)  # taken back with the container
             await storage.snapshot(snapshots.volume_of(snapshot.name), snapshots.volume_of(copied.name))
         await storage.copy(source, volume(draft.name))

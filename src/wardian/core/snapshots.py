@@ -26,6 +26,8 @@ from wardian.model.container import Config, Container, Snapshot
 from wardian.model.requests import SnapshotCreate, SnapshotUpdate
 from wardian.ports import Storage, Volume
 
+POWER = "volatile.last_state.power"
+
 
 def url(snapshot: Snapshot) -> str:
     """The address of a snapshot in the API."""
@@ -280,12 +282,13 @@ async def _settle(host: Host, container: Container, snapshot: Snapshot) -> None:
 
 
 def _restored(container: Container, snapshot: Snapshot) -> Container:
-    power = container.config.get("volatile.last_state.power")
-    config: Config = {k: v for k, v in snapshot.config.items() if k != "volatile.last_state.power"}
+    """The container as it was, with the power state and the interfaces' addresses that it has now."""
+    config: Config = {k: v for k, v in snapshot.config.items() if k != POWER}
+    kept = {k: v for k, v in container.config.items() if k == POWER or containers.is_of_interface(k)}
     return replace(
         container,
         architecture=snapshot.architecture,
-        config={**config, **({"volatile.last_state.power": power} if power else {})},
+        config=config | kept,
         devices=snapshot.devices,
         profiles=snapshot.profiles,
         ephemeral=snapshot.ephemeral,
