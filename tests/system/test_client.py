@@ -29,6 +29,7 @@ def test_monitor_prints_what_happens(daemon: Daemon, name: str) -> None:
         assert child.stdout is not None
         while not _listening(daemon, child):
             assert child.poll() is None
+        daemon.lxc("profile", "unset", "default", "user.tick")
         daemon.lxc("launch", "bb", name)
         said = b""
         while b"container-started" not in said:

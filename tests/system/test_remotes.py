@@ -220,6 +220,7 @@ def listening(user: Daemon, remote: str) -> Iterator["subprocess.Popen[bytes]"]:
             while not select.select([child.stdout], [], [], 0.2)[0]:
                 assert child.poll() is None
                 user.lxc("profile", "set", f"{remote}default", "user.tick", "1")
+            user.lxc("profile", "unset", f"{remote}default", "user.tick")
             yield child
         finally:
             child.kill()
