@@ -1,15 +1,18 @@
 """What is asked of ip, tc and nft for nics: golden texts, and no value adds a line."""
 
 import ipaddress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wardian.drivers.devices import nic
 from wardian.drivers.devices.nics import filters, links, rates
 from wardian.errors import InvalidInput
 from wardian.linux import iproute
-from wardian.model.plans import Nic
+from wardian.model.plans import DevicePlan, Nic
+from wardian.ports import Started
 
 PAIR = Nic("bridged", "eth0", parent="br0", host_name="veth1", hwaddr="00:16:3e:00:00:01", mtu="1400")
 ROUTED = Nic("routed", "eth0", parent="wan0", host_name="veth1", addresses=("198.51.100.7", "2001:db8::7"))
@@ -140,3 +143,28 @@ def test_an_address_made_from_a_mac_address() -> None:
 @pytest.mark.parametrize("kind", ["bridged", "p2p"])
 def test_plain_pairs_have_no_routes(kind: str) -> None:
     assert links.routes(PAIR) == [] and links.routes_away(PAIR) == []
+
+
+# --- the end of a container --------------------------------------------------------------------
+
+
+async def test_the_pair_of_an_ended_container_goes_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel is slow to remove it with the namespace; a start that comes sooner fails: File exists."""
+    ran: list[str] = []
+
+    async def note(what: str, commands: iproute.Commands, **_: object) -> None:
+        ran.extend(text(commands))
+
+    monkeypatch.setattr(iproute, "ip", note)
+    monkeypatch.setattr(nic, "_set_sysctls", lambda plan, nic: None)
+    (tmp_path / "veth1").mkdir()
+    driver = nic.NicDevice(interfaces=tmp_path)
+    plan = DevicePlan(device="eth0", nics=(PAIR,))
+    await driver.release(plan)
+    assert ran == [], "of a start that failed: the name may be taken by something else"
+    await driver.connected(plan, Started("c1", 1, 1))
+    await driver.release(plan)
+    await driver.release(plan)
+    assert ran == ["link del dev veth1"]

@@ -110,6 +110,16 @@ class NicDevice(Device):
                     await iproute.ip(_what("release", plan), [command])
             if nic.kind == "physical":
                 await self._bring_home(plan, nic)
+            if nic.host_name in self._made:
+                await self._remove_pair(plan, nic)
+
+    async def _remove_pair(self, plan: DevicePlan, nic: Nic) -> None:
+        """Remove a pair now: the kernel takes its time with the namespace of a container that ended
+        (cleanup_net in net/core/net_namespace.c), and the next start needs the name."""
+        self._made.discard(nic.host_name)
+        if (self._interfaces / nic.host_name).exists():
+            with contextlib.suppress(HostFailed):  # gone meanwhile
+                await iproute.ip(_what("remove", plan), [("link", "del", "dev", nic.host_name)])
 
     async def connected(self, plan: DevicePlan, started: Started) -> None:
         """See ports.DeviceDriver."""
@@ -118,6 +128,7 @@ class NicDevice(Device):
                 self._keep(plan, nic, started)
             if nic.kind not in links.PAIRED:
                 continue
+            self._made.add(nic.host_name)
             await self._guard(plan, nic)
             await asyncio.to_thread(_set_sysctls, plan, nic)
             await iproute.ip(_what("route", plan), links.routes(nic))
