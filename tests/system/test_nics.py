@@ -105,6 +105,57 @@ def test_limits_change_in_place(daemon: Daemon, container: str) -> None:
     assert "limits.max" in daemon.error("config", "device", "set", container, "eth0", "limits.max", "fast")
 
 
+WATCH = """
+table inet wtprio {{
+    chain in {{ type filter hook input priority 100;
+        iifname "{bridge}" ip protocol icmp meta priority 0:7 counter; }}
+    chain out {{ type filter hook postrouting priority 150;
+        oifname "{wire}" ip protocol icmp meta priority 0:7 counter; }}
+}}
+"""
+
+
+@pytest.fixture
+def watched(daemon: Daemon, wire: str) -> Iterator[str]:
+    """Packets of priority 7 that come to the host by the bridge, or leave by `wire`, are counted."""
+    host("ip", "addr", "add", "203.0.113.1/24", "dev", wire)
+    host("ip", "neigh", "add", "203.0.113.2", "lladdr", "02:00:00:00:00:01", "dev", wire)
+    text = WATCH.format(bridge=daemon.bridge, wire=wire)
+    subprocess.run(["nft", "-f", "-"], input=text.encode(), check=True)
+    yield wire
+    host("nft", "delete", "table", "inet", "wtprio")
+
+
+def counted() -> list[int]:
+    """How many packets were counted: to the host, beyond it."""
+    return [
+        int(n) for n in re.findall(r"counter packets (\d+)", host("nft", "list", "table", "inet", "wtprio"))
+    ]
+
+
+def test_packets_have_the_priority_of_their_container(daemon: Daemon, container: str, watched: str) -> None:
+    daemon.wait_address(container)
+    end = volatile(daemon, container, "eth0.host_name")
+
+    def seen() -> list[bool]:
+        before = counted()
+        inside(daemon, container, "sh", "-c", "ping -c 1 203.0.113.1; ping -c 1 -W 1 203.0.113.2; true")
+        return [after > was for after, was in zip(counted(), before, strict=True)]
+
+    assert seen() == [False, False]
+    daemon.lxc("config", "set", container, "limits.network.priority", "7")
+    assert seen() == [True, True]
+    reboot(daemon, container)
+    daemon.wait_address(container)
+    assert "meta priority set 0:7" in policed(end)
+    daemon.lxc("config", "device", "override", container, "eth0", "limits.priority=3")
+    assert "meta priority set 0:3" in policed(end)
+    daemon.lxc("config", "device", "unset", container, "eth0", "limits.priority")
+    daemon.lxc("config", "unset", container, "limits.network.priority")
+    assert seen() == [False, False] and policed(end) == ""
+    assert f"wardian_nic_{end}" not in host("nft", "list", "tables")
+
+
 def test_macvlan_and_p2p_are_plugged_and_made_at_start(daemon: Daemon, container: str, wire: str) -> None:
     add(daemon, container, "lan", "nic", "nictype=macvlan", f"parent={wire}", "name=lan0")
     add(

@@ -42,6 +42,11 @@ class Expanded:
     config: Config
     devices: Devices
 
+    @property
+    def plugged(self) -> Devices:
+        """The devices as they are given to the container, with what its keys ask of them."""
+        return nics.with_config(self.devices, self.config)
+
 
 def url(name: str) -> str:
     """The address of a container in the API."""

@@ -63,7 +63,7 @@ class _Follower:
                 if started is None:
                     return
                 container = await containers.get(host, name)
-                wanted = (await containers.expanded(host, container)).devices
+                wanted = (await containers.expanded(host, container)).plugged
                 await device_plugs.refresh(host, started, container, wanted)
         except NotFound:
             return

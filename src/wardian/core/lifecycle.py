@@ -332,7 +332,7 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
     merged = await containers.expanded(host, container)
     storage = host.storage.get(container.pool)
     container = await owners.settle(host, container, wanted)
-    plugs = device_plugs.plan_all(host, container, merged.devices, wanted)
+    plugs = device_plugs.plan_all(host, container, merged.plugged, wanted)
     plan = _plan(host, container, merged, wanted, plugs)
     await host.runtime.load_modules(units.split_list(merged.config.get("linux.kernel_modules", "")))
 

@@ -99,7 +99,7 @@ async def _follow(host: Host, after: Container, old: Expanded, new: Expanded, un
         undo.on_failure(_resize, host, after, sizes[0])
     started = host.running.get(name)
     if started is not None:
-        await device_plugs.follow(host, started, after, new.devices, undo)
+        await device_plugs.follow(host, started, after, new.plugged, undo)
 
 
 async def _resize(host: Host, container: Container, size: str) -> None:
@@ -112,7 +112,7 @@ async def replug(host: Host, name: str) -> None:
     container = await containers.get(host, name)
     result = await containers.expanded(host, container)
     async with Undo() as undo:
-        await device_plugs.follow(host, host.running[name], container, result.devices, undo)
+        await device_plugs.follow(host, host.running[name], container, result.plugged, undo)
         undo.keep()
 
 

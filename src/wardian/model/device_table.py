@@ -40,6 +40,12 @@ _LIMITS = (
     Option("limits.ingress", values.RATE, "Most traffic towards the container.", live=True),
     Option("limits.egress", values.RATE, "Most traffic from the container.", live=True),
     Option("limits.max", values.RATE, "Both at once; overrides them.", live=True),
+    Option(
+        "limits.priority",
+        values.PRIORITY,
+        "What queues of the host go by for packets of the container. Unset: `limits.network.priority`.",
+        live=True,
+    ),
 )
 
 NIC_TYPES: tuple[DeviceType, ...] = (

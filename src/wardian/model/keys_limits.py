@@ -1,6 +1,6 @@
 """Rows of the keys that bound what a container uses (`limits.*`)."""
 
-from wardian.model import kernel_limits, limits, values
+from wardian.model import kernel_limits, limits, nics, values
 from wardian.model.key import Key
 
 KEYS = (
@@ -83,6 +83,14 @@ KEYS = (
         default="10",
         live="yes",
         render=limits.memory,
+    ),
+    Key(
+        nics.PRIORITY_KEY,
+        values.PRIORITY,
+        "What queues of the host go by for packets of the container, on each bridged, p2p and routed nic "
+        "that has no `limits.priority`. Unset: as for any packet.",
+        default="0",
+        live="yes",
     ),
     Key(
         "limits.processes",

@@ -5,12 +5,15 @@ from collections.abc import Callable, Mapping
 from typing import Literal, cast
 
 from wardian.errors import InvalidInput
+from wardian.model.container import Devices
 from wardian.model.units import is_true
 
 Kind = Literal["bridged", "macvlan", "p2p", "physical", "routed"]
 NONE = "none"
 GUARDS = ("security.mac_filtering", "security.ipv4_filtering", "security.ipv6_filtering")
 FAMILIES = (4, 6)
+PRIORITY, PRIORITY_KEY = "limits.priority", "limits.network.priority"
+"""The property of a nic, and the key of the container that stands for it on all of its nics."""
 GATEWAYS = {4: "169.254.0.1", 6: "fe80::1"}
 """Address of the host's end of a routed pair, by family: the container's way out."""
 
@@ -31,6 +34,21 @@ def kind(options: Mapping[str, str]) -> Kind:
 def is_paired(options: Mapping[str, str]) -> bool:
     """Whether it is a pair of interfaces with one end on the host."""
     return kind(options) in ("bridged", "p2p", "routed")
+
+
+def with_config(devices: Devices, config: Mapping[str, str]) -> Devices:
+    """Expanded devices, with what keys of the container ask of all its nics written as their properties."""
+    priority = config.get(PRIORITY_KEY, "")
+    if not priority:
+        return devices
+    return {
+        name: {**device, PRIORITY: device.get(PRIORITY) or priority} if _has_priority(device) else device
+        for name, device in devices.items()
+    }
+
+
+def _has_priority(device: Mapping[str, str]) -> bool:
+    return device.get("type") == "nic" and is_paired(device)
 
 
 def addresses(options: Mapping[str, str]) -> list[str]:

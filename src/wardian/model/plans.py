@@ -34,6 +34,8 @@ class Nic:
     ingress: int = 0
     egress: int = 0
     """Most bits per second to and from the container; 0: unbounded."""
+    priority: int = 0
+    """Of packets from the container, as queues of the host understand it; 0: as any other."""
     guarded: tuple[str, ...] = ()
     """Which of `model.nics.GUARDS` are on."""
     allowed: tuple[str, ...] = ()

@@ -86,6 +86,7 @@ def test_shaping_is_replaced_in_place() -> None:
     assert text(rates.shaping("veth1", 0, {"noqueue"})) == []
     both = rates.wanted({"limits.max": "1Mbit", "limits.egress": "5Mbit"})
     assert both == rates.Rates(10**6, 10**6)
+    assert rates.wanted({"limits.priority": "7"}) == rates.Rates(priority=7)
 
 
 def test_policing_and_the_addresses_of_routed_pairs() -> None:
@@ -102,6 +103,21 @@ def test_policing_and_the_addresses_of_routed_pairs() -> None:
     assert "from_container ip saddr != { 198.51.100.7 } drop" in rules
     assert "from_container ip6 saddr != { ::, fe80::/10 } drop" in rules
     assert "from_container ether type ip drop" in rates.policing("veth1", 0, ["2001:db8::7"])
+
+
+def test_a_priority_is_set_on_arrival_and_again_where_a_packet_is_routed_on() -> None:
+    arriving = rates.policing("veth1", 8000, priority=10).splitlines()
+    assert arriving[-2].endswith("drop")
+    assert arriving[-1] == "add rule netdev wardian_veth1 from_container meta priority set 0:a"
+    bridged = rates.sender("veth1", "br0", "00:16:3E:00:00:01")
+    routed = rates.routing("veth1", 7, bridged).splitlines()
+    assert routed[-1] == (
+        'add rule inet wardian_nic_veth1 routed iifname "br0" ether saddr 00:16:3e:00:00:01 '
+        "meta priority set 0:7"
+    )
+    own = rates.routing("veth1", 7, rates.sender("veth1"))
+    assert own.endswith('routed iifname "veth1" meta priority set 0:7\n')
+    assert "add rule" not in rates.routing("veth1", 0, bridged)
 
 
 def test_a_guard_is_replaced_whole_and_removed_whole() -> None:

@@ -3,11 +3,12 @@
 import pytest
 
 from wardian.errors import InvalidInput
-from wardian.model import devices
+from wardian.model import devices, nics
 from wardian.model.device_table import NIC_TYPES, DeviceType, Option
 
 ROOT = {"type": "disk", "path": "/", "pool": "default"}
 NIC = {"type": "nic", "nictype": "bridged", "parent": "lxdbr0", "name": "eth0"}
+LAN = {"type": "nic", "nictype": "macvlan", "parent": "eno1"}
 DATA = {"type": "disk", "path": "/data", "source": "/srv/data"}
 
 
@@ -214,3 +215,10 @@ def test_no_value_of_any_property_adds_a_line(kind: str, text: str) -> None:
         with pytest.raises(InvalidInput) as caught:
             devices.check({"x": {**device, option.name: text}}, expanded=False)
         assert 'device "x"' in str(caught.value) and str(caught.value).isprintable()
+
+
+def test_a_key_of_the_container_counts_for_all_its_nics_with_an_end_on_the_host() -> None:
+    found = {"eth0": NIC, "own": {**NIC, "limits.priority": "0"}, "lan": LAN, "root": ROOT}
+    assert nics.with_config(found, {}) == found
+    meant = nics.with_config(found, {"limits.network.priority": "6"})
+    assert meant == {**found, "eth0": {**NIC, "limits.priority": "6"}}

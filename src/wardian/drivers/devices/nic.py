@@ -67,6 +67,7 @@ class NicDevice(Device):
             addresses=tuple(nics.addresses(options)) if kind == "routed" else (),
             ingress=bounds.ingress,
             egress=bounds.egress,
+            priority=bounds.priority,
             guarded=tuple(key for key in nics.GUARDS if is_true(options.get(key, ""))),
             allowed=tuple(self._allowed(parent, options)),
         )
@@ -103,7 +104,7 @@ class NicDevice(Device):
         for nic in plan.nics:
             if nic.guarded:
                 await filters.remove(_what("release", plan), nic.host_name)
-            if nic.egress or nic.kind == "routed":
+            if nic.egress or nic.priority or nic.kind == "routed":
                 await rates.remove(_what("release", plan), nic.host_name)
             for command in links.routes_away(nic):
                 with contextlib.suppress(HostFailed):  # gone already
@@ -132,7 +133,7 @@ class NicDevice(Device):
             await self._guard(plan, nic)
             await asyncio.to_thread(_set_sysctls, plan, nic)
             await iproute.ip(_what("route", plan), links.routes(nic))
-            if nic.ingress or nic.egress or nic.kind == "routed":
+            if nic.ingress or nic.egress or nic.priority or nic.kind == "routed":
                 await self._bound(plan, nic)
 
     def _keep(self, plan: DevicePlan, nic: Nic, started: Started) -> None:
@@ -153,8 +154,10 @@ class NicDevice(Device):
 
     async def _bound(self, plan: DevicePlan, nic: Nic) -> None:
         sources = nic.addresses if nic.kind == "routed" else ()
-        bounds = rates.Rates(nic.ingress, nic.egress)
-        await rates.apply(_what("bound the traffic of", plan), nic.host_name, bounds, sources)
+        bounds = rates.Rates(nic.ingress, nic.egress, nic.priority)
+        bridged = (nic.parent, nic.hwaddr) if nic.kind == "bridged" else ()
+        from_it = rates.sender(nic.host_name, *bridged)
+        await rates.apply(_what("bound the traffic of", plan), nic.host_name, bounds, sources, from_it)
 
     # --- a running container -------------------------------------------------------------------
 
