@@ -80,3 +80,26 @@ def neighbour(ether: bytes, source: str, target: str, option: bytes) -> bytes:
 def link_option(address: bytes) -> bytes:
     """The target link-layer address option."""
     return b"\x02\x01" + address
+
+
+def asked_of_dhcp6(pid: int, hwaddr: str, interface: str = "eth0") -> str:
+    """The address that DHCPv6 (RFC 8415) offers to an interface of a container."""
+    duid = struct.pack("!HH", 3, 1) + mac(hwaddr)
+    wanted = struct.pack("!HHIII", 3, 12, 1, 0, 0)  # an address (IA_NA)
+    solicit = b"\1abc" + struct.pack("!HH", 1, len(duid)) + duid + wanted + struct.pack("!HHH", 8, 2, 0)
+
+    def ask() -> bytes:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as made:
+            made.settimeout(WITHIN_S)
+            made.bind(("::", 546))
+            made.sendto(solicit, ("ff02::1:2", 547, 0, socket.if_nametoindex(interface)))
+            return made.recv(2000)
+
+    fd = namespaces.network_of(pid)
+    try:
+        offered = asyncio.run(namespaces.in_network(fd, ask))
+    finally:
+        os.close(fd)
+    assert offered[:4] == b"\2abc"
+    place = offered.index(struct.pack("!HH", 5, 24)) + 4  # IAADDR
+    return str(ipaddress.IPv6Address(offered[place : place + 16]))

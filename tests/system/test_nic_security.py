@@ -9,7 +9,7 @@ import pytest
 from tests.system import frames
 from tests.system.harness import Daemon
 from tests.system.plugging import inside, reboot, wait_until
-from wardian.drivers.devices.nics import filters
+from wardian.model import nics
 
 OTHER = frames.mac("00:16:3e:00:00:99")
 
@@ -95,7 +95,7 @@ def test_a_container_cannot_pretend_to_be_another(daemon: Daemon, container: str
         frames.neighbour(own, six, six, frames.link_option(own)),
         frames.neighbour(own, six, six, b""),
     ]
-    mine = filters.eui64(hwaddr, ipaddress.IPv6Network("fe80::/64"))
+    mine = nics.eui64(hwaddr, ipaddress.IPv6Network("fe80::/64"))
     honest.append(frames.icmp6(own, str(mine), 128, bytes(4)))
     last = frames.arp(own, own, address)[:-1] + b"!"
 
@@ -142,6 +142,31 @@ def test_an_address_is_kept_for_a_container(daemon: Daemon, container: str, witn
     assert daemon.request("GET", f"/1.0/networks/{daemon.bridge}/leases").count(address) == 1
 
 
+def test_a_guarded_container_gets_an_address_of_its_own(
+    daemon: Daemon, container: str, witness: str
+) -> None:
+    before = daemon.wait_address(container)
+    hwaddr = daemon.lxc("config", "get", container, "volatile.eth0.hwaddr").strip()
+    guards = ("security.ipv4_filtering=true", "security.ipv6_filtering=true")
+    daemon.lxc("network", "set", daemon.bridge, "ipv6.dhcp.stateful", "true")
+    try:
+        daemon.lxc("config", "device", "override", container, "eth0", *guards)
+        kept = [
+            daemon.lxc("config", "get", container, f"volatile.eth0.ipv{n}.address").strip() for n in (4, 6)
+        ]
+        assert kept[0] == before
+        wait_until(daemon, container, "ip -6 addr show eth0 scope link | grep fe80 | grep -v tentative")
+        assert frames.asked_of_dhcp6(pid_of(daemon, container), hwaddr) == kept[1]
+    finally:
+        daemon.lxc("network", "unset", daemon.bridge, "ipv6.dhcp.stateful")
+    # One who takes the address to be his own is refused; who only has a lease gets another one.
+    error = daemon.error("config", "device", "override", witness, "eth0", f"ipv4.address={before}")
+    assert f'container "{container}" runs with the same address' in error
+    daemon.lxc("restart", "-f", container)
+    assert daemon.wait_address(container) == before
+    assert inside(daemon, container, "ping", "-c", "1", free_address(daemon, 1))
+
+
 def test_multicast_between_containers_keeps_its_sender(daemon: Daemon, container: str, witness: str) -> None:
     own = frames.mac(daemon.lxc("config", "get", container, "volatile.eth0.hwaddr").strip())
     address, six = daemon.wait_address(container), free_address(daemon, 77, 6)
@@ -153,7 +178,9 @@ def test_multicast_between_containers_keeps_its_sender(daemon: Daemon, container
 def test_addresses_outside_the_network_are_refused(daemon: Daemon, container: str) -> None:
     error = daemon.error("config", "device", "override", container, "eth0", "ipv4.address=192.0.2.7")
     assert "192.0.2.7 is not an address of" in error
+    daemon.lxc("network", "set", daemon.bridge, "ipv4.dhcp", "false")
     error = daemon.error("config", "device", "override", container, "eth0", "security.ipv4_filtering=true")
+    daemon.lxc("network", "unset", daemon.bridge, "ipv4.dhcp")
     assert 'needs "ipv4.address"' in error
     assert "ipv4.address" not in daemon.lxc("config", "show", container)
     assert inside(daemon, container, "ip", "link", "show", "eth0")

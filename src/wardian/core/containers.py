@@ -16,7 +16,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wardian.core import image_sources, images, owners, pools, volumes
+from wardian.core import image_sources, images, owners, pools, reservations, volumes
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
@@ -141,6 +141,7 @@ async def check(
     if await host.records.pools.find(pool) is None:
         raise InvalidInput(f'storage pool "{pool}" of the root disk does not exist')
     await volumes.check_disks(host, result.devices)
+    await reservations.check(host, result.devices)
     if before is not None and pool != before.pool:
         raise InvalidInput(f'the root disk of "{container.name}" cannot move to another pool')
     if root.get("size") and not host.storage.get(pool).traits.quotas:
@@ -211,14 +212,17 @@ async def settled(
 ) -> tuple[Container, idmap.IdMap]:
     """The container with its volatile keys, and its id map, which nobody else gets from now on.
 
-    An isolated map is reserved in the container's record, so that one who asks at the same time, or
-    while the caller still works, finds it taken.
+    An isolated map and addresses are reserved in the container's record, so that one who asks at the
+    same time, or while the caller still works, finds them taken.
     """
     async with host.once("id maps"):
         wanted = await wanted_idmap(host, container.name, merged_config)
         taken = await _hwaddrs_of_others(host, container, merged_config)
-        result = with_volatile(container, merged_config, wanted, taken=taken)
-        reserved = {key: result.config[key] for key in ("volatile.idmap.base", "volatile.idmap.next")}
+        made = with_volatile(container, merged_config, wanted, taken=taken)
+        chosen = await reservations.choose(host, made, merged_config.devices)
+        result = replace(made, config={**made.config, **chosen})
+        maps = {key: result.config[key] for key in ("volatile.idmap.base", "volatile.idmap.next")}
+        reserved = maps | chosen
         present = (await host.records.containers.get(container.name)).config
         if any(present.get(key) != value for key, value in reserved.items()):
 
@@ -230,17 +234,16 @@ async def settled(
 
 
 def is_of_interface(key: str) -> bool:
-    """Whether the key is one of those that `with_volatile` makes for an interface."""
-    parts = key.split(".")
-    return len(parts) > 2 and parts[0] == "volatile" and parts[-1] in ("hwaddr", "name", "host_name")
+    """Whether the key is one of those that are chosen for an interface."""
+    return bool(nics.chosen_for(key)[0])
 
 
 def _is_stale(key: str, own: Mapping[str, Mapping[str, str]]) -> bool:
-    if not is_of_interface(key):
+    name, option = nics.chosen_for(key)
+    if not name:
         return False
-    parts = key.split(".")
-    options = own.get(".".join(parts[1:-1]))
-    return options is None or bool(options.get(parts[-1]))
+    options = own.get(name)
+    return options is None or bool(options.get(option))
 
 
 async def _hwaddrs_of_others(host: Host, container: Container, merged_config: Expanded) -> set[str]:

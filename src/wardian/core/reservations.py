@@ -4,6 +4,8 @@ What is kept follows from the records alone. Where two containers name the same 
 that runs has it, and the other is refused when it starts.
 """
 
+import ipaddress
+import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from wardian.core.host import Host
 from wardian.errors import InvalidInput
 from wardian.model import expand, network, nics
-from wardian.model.container import Container, Devices, Network, Profile
+from wardian.model.container import Config, Container, Devices, Network, Profile
 from wardian.ports import Reservation
 
 
@@ -35,6 +37,66 @@ def claims(container: Container, devices: Devices) -> Iterator[Claim]:
         if found is not None:
             parent, hwaddr, addresses = found
             yield Claim(container.name, name, parent, hwaddr, tuple(addresses))
+
+
+async def check(host: Host, devices: Devices) -> None:
+    """Refuse a nic that may only use an address that nothing chooses for it (InvalidInput)."""
+    for name, device in devices.items():
+        if nics.needs_address(device, 4):
+            bridge = nics.plain(device)["parent"]
+            found = await host.records.networks.find(bridge)
+            if found is None or not network.gives_addresses(found.config, 4):
+                raise InvalidInput(
+                    f'nic "{name}": "security.ipv4_filtering" needs "ipv4.address" (or "none"): '
+                    f'"{bridge}" is not a managed network with DHCP'
+                )
+
+
+async def choose(host: Host, container: Container, devices: Devices) -> Config:
+    """Volatile keys of the addresses that nics have to get from their networks; kept ones where they fit.
+
+    container: with its MAC addresses. HostFailed if a network has no address left.
+    """
+    chosen: Config = {}
+    for name, device in devices.items():
+        for family in nics.FAMILIES:
+            if not nics.needs_address(device, family):
+                continue
+            found = await host.records.networks.find(nics.plain(device)["parent"])
+            if found is not None and network.gives_addresses(found.config, family):
+                hwaddr = device.get("hwaddr") or container.config[f"volatile.{name}.hwaddr"]
+                key = f"volatile.{name}.ipv{family}.address"
+                present = container.config.get(key, "")
+                others = await _taken(host, found.name, container, devices, name, set(chosen.values()))
+                chosen[key] = await _free(host, found, family, hwaddr.lower(), present, others)
+    return chosen
+
+
+async def _taken(
+    host: Host, bridge: str, container: Container, devices: Devices, name: str, more: set[str]
+) -> set[str]:
+    """Addresses on a network that records give to other nics than the one of that name."""
+    profiles = {profile.name: profile for profile in await host.records.profiles.all()}
+    others = [other for other in await host.records.containers.all() if other.name != container.name]
+    found = [claim for other in others for claim in claims(other, _devices(other, profiles))]
+    found += [claim for claim in claims(container, devices) if claim.device != name]
+    return more | {address for claim in found if claim.network == bridge for address in claim.addresses}
+
+
+async def _free(host: Host, found: Network, family: int, hwaddr: str, present: str, others: set[str]) -> str:
+    """The present address, or that of the lease that the nic has, or a free one."""
+    own = network.interface(found.config, family)
+    assert own is not None
+    leases = [lease for lease in await host.bridge.leases(found) if nics.family(lease.address) == family]
+    taken = {str(own.ip), *others}
+    leased = [lease.address for lease in leases if lease.hwaddr == hwaddr]
+    lent = {lease.address for lease in leases if lease.hwaddr != hwaddr}
+    if isinstance(own.network, ipaddress.IPv6Network):
+        leased.append(str(nics.eui64(hwaddr, own.network)))  # what it gives itself, too
+    for address in [present, *leased]:
+        if address and address not in taken and nics.is_in(address, own.network):
+            return address
+    return nics.free_address(found.name, own.network, taken | lent, random.SystemRandom())
 
 
 async def settle(host: Host, container: Container, devices: Devices, was: Devices | None = None) -> None:

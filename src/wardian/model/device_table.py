@@ -61,13 +61,16 @@ NIC_TYPES: tuple[DeviceType, ...] = (
             _MTU,
             Option("ipv4.address", values.IPV4, "Address that DHCP keeps for it; `none`: it may have none."),
             Option(
-                "ipv6.address", values.IPV6, "An IPv6 address that filters let through; `none`: no IPv6."
+                "ipv6.address",
+                values.IPV6,
+                "Address that DHCPv6 keeps for it where the network has that, and filters let through; "
+                "`none`: no IPv6.",
             ),
             Option("security.mac_filtering", values.BOOL, "Send from its own MAC address only.", "false"),
             Option(
                 "security.ipv4_filtering",
                 values.BOOL,
-                "Send from `ipv4.address` only (and its MAC address).",
+                "Send from `ipv4.address` only (and its MAC address). Unset: DHCP chooses and keeps one.",
                 "false",
             ),
             Option(

@@ -72,6 +72,22 @@ KEYS = (
         check_own=names.check_device,
     ),
     Key(
+        "volatile.*.ipv4.address",
+        values.IPV4,
+        "Address that DHCP keeps for a network device, chosen because it may use no other one.",
+        scope=_INTERNAL,
+        live="n/a",
+        check_own=names.check_device,
+    ),
+    Key(
+        "volatile.*.ipv6.address",
+        values.IPV6,
+        "The same of IPv6, where the network gives out addresses by DHCPv6.",
+        scope=_INTERNAL,
+        live="n/a",
+        check_own=names.check_device,
+    ),
+    Key(
         "volatile.*.name",
         values.INTERFACE,
         "Name in the container that a network device got.",

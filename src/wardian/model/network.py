@@ -70,6 +70,12 @@ KEYS = (
     NetworkKey(
         "ipv6.nat", units.parse_bool, "true", "containers reach the outside under the host's address"
     ),
+    NetworkKey(
+        "ipv6.dhcp.stateful",
+        units.parse_bool,
+        "false",
+        "containers get addresses by DHCPv6, instead of making them from what the bridge announces",
+    ),
     NetworkKey("bridge.mtu", _mtu, "1500", "largest packet, in bytes"),
     NetworkKey("dns.domain", _domain, "lxd", "domain that container names are in"),
     NetworkKey("user.*", _text, "", "free-form"),
@@ -115,6 +121,12 @@ def interface(
     """The bridge's own address and subnet; None if it has none of this family (4 or 6)."""
     value = get(config, f"ipv{family}.address")
     return None if value in (NONE, "auto") else ipaddress.ip_interface(value)
+
+
+def gives_addresses(config: Mapping[str, str], family: int) -> bool:
+    """Whether systems on the bridge get addresses of the family by DHCP."""
+    key = "ipv4.dhcp" if family == 4 else "ipv6.dhcp.stateful"
+    return interface(config, family) is not None and is_on(config, key)
 
 
 def free_subnet(family: int, used: Iterable[Subnet], rng: random.Random) -> str:

@@ -1,10 +1,11 @@
 """Rules of the device type `nic` that its table of properties cannot say. Pure."""
 
 import ipaddress
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal, cast
 
-from wardian.errors import InvalidInput
+from wardian.errors import HostFailed, InvalidInput
 from wardian.model.container import Devices
 from wardian.model.units import is_true
 
@@ -80,6 +81,27 @@ def is_in(address: str, subnet: ipaddress.IPv4Network | ipaddress.IPv6Network) -
     return parsed in subnet and parsed != subnet.network_address
 
 
+def free_address(
+    network: str,
+    subnet: ipaddress.IPv4Network | ipaddress.IPv6Network,
+    taken: Collection[str],
+    rng: random.Random,
+) -> str:
+    """An address that a system of the subnet may have; HostFailed if all are taken.
+
+    taken: those of others and that of the bridge.
+    """
+    size = subnet.num_addresses
+    start = rng.randrange(size)
+    for number in range(min(size, len(taken) + 3)):  # the first and the last one are no system's, either
+        address = str(subnet[(start + number) % size])
+        if address not in taken and is_in(address, subnet):
+            return address
+    raise HostFailed(
+        f'network "{network}" has no address left ({subnet}); delete containers, or give it a larger subnet'
+    )
+
+
 def parse_address(family: int, *, several: bool) -> Callable[[str], list[str]]:
     """A parser of `ipvN.address`: one address (or `none`), or a list of them."""
 
@@ -115,10 +137,6 @@ def check(options: Mapping[str, str]) -> None:
     how = kind(options)
     if how in ("bridged", "macvlan", "physical") and not (options.get("parent") or options.get("network")):
         raise InvalidInput(f"Missing parent for {how} type nic.")
-    for family in FAMILIES:
-        key, guard = f"ipv{family}.address", f"security.ipv{family}_filtering"
-        if family == 4 and is_true(options.get(guard, "")) and not options.get(key):
-            raise InvalidInput(f'"{guard}" needs "{key}": the address that the container may use, or "none"')
     if how == "routed" and not addresses(options):
         raise InvalidInput('a routed nic needs "ipv4.address" or "ipv6.address"')
 
@@ -134,13 +152,41 @@ def check_names(devices: Mapping[str, Mapping[str, str]]) -> None:
             seen[name] = device
 
 
+CHOSEN = ("hwaddr", "name", "host_name", *(f"ipv{family}.address" for family in FAMILIES))
+"""Properties that are chosen and kept in `volatile.DEVICE.*` while they are not set."""
+
+
+def chosen_for(key: str) -> tuple[str, str]:
+    """(device, property) of a key `volatile.DEVICE.PROPERTY` of a nic; ("", "") for other keys."""
+    for option in CHOSEN:
+        device = key.removeprefix("volatile.").removesuffix(f".{option}")
+        if device and key == f"volatile.{device}.{option}":
+            return device, option
+    return "", ""
+
+
+def needs_address(device: Mapping[str, str], family: int) -> bool:
+    """Whether it is a nic on a bridge that may use only what is chosen for it: it has no address set."""
+    on_bridge = device.get("type") == "nic" and kind(device) == "bridged"
+    guarded = is_true(device.get(f"security.ipv{family}_filtering", ""))
+    return on_bridge and guarded and not device.get(f"ipv{family}.address")
+
+
 def reserved(device: Mapping[str, str], volatile: Mapping[str, str]) -> tuple[str, str, list[str]] | None:
     """(network, MAC address, addresses) that DHCP keeps for a nic; None if it keeps none.
 
     volatile: what `volatile.DEVICE.*` holds.
     """
-    if device.get("type") != "nic" or not (device.get("network") or device.get("nictype") == "bridged"):
+    if device.get("type") != "nic" or kind(device) != "bridged":
         return None
     hwaddr = device.get("hwaddr") or volatile.get("hwaddr", "")
-    own = addresses(device)
+    keys = [f"ipv{family}.address" for family in FAMILIES if needs_address(device, family)]
+    own = addresses({**device, **{key: volatile.get(key, "") for key in keys}})
     return (plain(device)["parent"], hwaddr.lower(), own) if own and hwaddr else None
+
+
+def eui64(hwaddr: str, subnet: ipaddress.IPv6Network) -> ipaddress.IPv6Address:
+    """The address that a system gives itself in a /64 from its MAC address (RFC 4291 appendix A)."""
+    octets = bytes.fromhex(hwaddr.replace(":", ""))
+    own = bytes((octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]))
+    return subnet.network_address + int.from_bytes(own, "big")

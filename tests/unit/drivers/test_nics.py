@@ -11,6 +11,7 @@ from wardian.drivers.devices import nic
 from wardian.drivers.devices.nics import filters, links, rates
 from wardian.errors import InvalidInput
 from wardian.linux import iproute
+from wardian.model import nics
 from wardian.model.plans import DevicePlan, Nic
 from wardian.ports import Started
 
@@ -153,7 +154,7 @@ def test_no_name_adds_a_rule(name: str) -> None:
 
 def test_an_address_made_from_a_mac_address() -> None:
     # RFC 4291 appendix A
-    assert str(filters.eui64("34:56:78:9a:bc:de", filters.LINK_LOCAL)) == "fe80::3656:78ff:fe9a:bcde"
+    assert str(nics.eui64("34:56:78:9a:bc:de", filters.LINK_LOCAL)) == "fe80::3656:78ff:fe9a:bcde"
 
 
 @pytest.mark.parametrize("kind", ["bridged", "p2p"])

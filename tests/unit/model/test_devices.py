@@ -31,6 +31,7 @@ def refusal(device: dict[str, str], *, name: str = "x") -> str:
         {"type": "nic", "network": "lxdbr0", "limits.max": "10Mbit"},
         {"type": "nic", "network": "lxdbr0", "nictype": "bridged", "parent": "lxdbr0"},
         {**NIC, "security.ipv4_filtering": "true", "ipv4.address": "none"},
+        {**NIC, "security.ipv4_filtering": "true"},
         {"type": "nic", "nictype": "routed", "ipv4.address": "198.51.100.7, 198.51.100.8"},
         {"type": "proxy", "listen": "tcp:[::]:80", "connect": "unix:/run/x", "proxy_protocol": "true"},
         {"type": "proxy", "listen": "unix:/run/x", "connect": "tcp:127.0.0.1:80", "mode": "0600"},
@@ -86,11 +87,6 @@ def test_a_wrong_type_is_refused(device: dict[str, str], message: str) -> None:
             "Invalid device configuration key for nic: parent",
         ),
         ({**NIC, "network": "br1"}, '"network" says what "parent" says too: remove one of them'),
-        (
-            {**NIC, "security.ipv4_filtering": "true"},
-            '"security.ipv4_filtering" needs "ipv4.address": '
-            'the address that the container may use, or "none"',
-        ),
         ({"type": "nic", "nictype": "routed"}, 'a routed nic needs "ipv4.address" or "ipv6.address"'),
         (
             {**NIC, "ipv4.address": "fd42::1"},

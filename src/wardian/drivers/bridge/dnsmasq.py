@@ -58,12 +58,18 @@ def config_text(name: str, config: Mapping[str, str], folder: Path, user: str) -
         lines += [
             f"listen-address={ipv6.ip}",
             "enable-ra",
-            f"dhcp-range=::,constructor:{name},ra-stateless,ra-names",
+            f"dhcp-range={_range6(name, config, ipv6.network)}",
             f"dhcp-option=option6:domain-search,{domain}",
         ]
     if any(ord(c) < 32 for line in lines for c in line):
         raise InvalidInput(f'network "{name}": a value contains a control character')
     return "".join(f"{line}\n" for line in lines)
+
+
+def _range6(name: str, config: Mapping[str, str], subnet: network.Subnet) -> str:
+    if not network.is_on(config, "ipv6.dhcp.stateful"):
+        return f"::,constructor:{name},ra-stateless,ra-names"
+    return f"{subnet[2]},{subnet[-1]},{subnet.prefixlen},{LEASE_TIME}"
 
 
 def hosts_text(reserved: Iterable[Reservation]) -> str:

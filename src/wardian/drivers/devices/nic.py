@@ -86,7 +86,7 @@ class NicDevice(Device):
             found = {own.network for own in bridge.addresses(parent)}
             subnets = {s for s in found if isinstance(s, ipaddress.IPv6Network) and s.prefixlen == 64}
             for subnet in (filters.LINK_LOCAL, *sorted(subnets)):
-                yield str(filters.eui64(options["hwaddr"], subnet))
+                yield str(nics.eui64(options["hwaddr"], subnet))
 
     # --- before, at and after the start --------------------------------------------------------
 

@@ -32,13 +32,6 @@ class Guard:
     """The only IPv6 addresses; None: any."""
 
 
-def eui64(hwaddr: str, subnet: ipaddress.IPv6Network) -> ipaddress.IPv6Address:
-    """The address that a system gives itself in a /64 from its MAC address (RFC 4291 appendix A)."""
-    octets = bytes.fromhex(hwaddr.replace(":", ""))
-    own = bytes((octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]))
-    return subnet.network_address + int.from_bytes(own, "big")
-
-
 LINK_LOCAL = ipaddress.IPv6Network("fe80::/64")
 
 
