@@ -322,3 +322,16 @@ async def test_a_pool_that_cannot_be_made_leaves_nothing() -> None:
         with pytest.raises(HostFailed):
             await broken.create_pool()
         assert list(Path(folder).iterdir()) == []
+
+
+@pytest.mark.parametrize("driver", ["dir", "overlay", "btrfs"])
+async def test_a_folder_with_something_in_it_becomes_no_pool(driver: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="wardian-pool-", dir="/var/tmp") as folder:
+        file = Path(folder) / "pool/containers/somebody's"
+        file.mkdir(parents=True)
+        pool = (
+            BtrfsStorage("test", Path(folder) / "pool") if driver == "btrfs" else make(driver, Path(folder))
+        )
+        with pytest.raises(InvalidInput, match="not empty"):
+            await pool.create_pool()
+        assert file.exists()

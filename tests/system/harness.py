@@ -32,7 +32,9 @@ class Daemon:
         pool_size: str = "2GB",
         environment: Mapping[str, str] | None = None,
         place: Path | None = None,
+        program: str = "wardian.daemon.main",
     ) -> None:
+        self.backend, self.program = backend, program
         self.bridge = f"wt{name}{os.getpid() % 10000}"
         self.folder = Path(tempfile.mkdtemp(prefix="wardian-", dir=place or "/var/tmp"))
         self.folder.chmod(0o711)
@@ -63,7 +65,7 @@ profiles:
     def start(self) -> None:
         """Start the daemon and wait until it answers."""
         log = open(self.folder / "lxd.log", "ab")  # noqa: SIM115 (the child keeps it)
-        argv = [PYTHON, "-m", "wardian.daemon.main", "--verbose"]
+        argv = [PYTHON, "-m", self.program, "--verbose"]
         self.process = subprocess.Popen(argv, env=self.environment, stdout=log, stderr=log, cwd=ROOT)
         log.close()
         self.lxd("waitready", "--timeout", str(READY_S))

@@ -14,6 +14,7 @@ from wardian.errors import AlreadyExists, InvalidInput, NotFound, WardianError
 from wardian.model import names, pool_keys
 from wardian.model.container import Pool
 from wardian.model.units import parse_size
+from wardian.ports import Storage
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,9 @@ async def default_name(host: Host) -> str:
 
 async def ensure_default(host: Host) -> None:
     """Make a pool if there is none: plain folders, so that a daemon works before any set-up."""
-    if not await host.records.pools.all():
+    async with host.once("make the first storage pool"):
+        if await host.records.pools.all():
+            return
         log.warning('no storage pool yet: making "%s" of plain folders; `lxd init` offers better', DEFAULT)
         await create(host, PoolWrite(name=DEFAULT, driver="dir"))
 
@@ -57,6 +60,9 @@ async def open_all(host: Host) -> None:
     for pool in await host.records.pools.all():
         try:
             storage = host.storage.make(pool)
+            if pool.pending:
+                await _settle(host, storage, pool)
+                continue
             await storage.open()
             await storage.sweep()
         except WardianError as error:
@@ -76,14 +82,21 @@ async def create(host: Host, request: PoolWrite) -> Pool:
     config = {key: value for key, value in (request.config or {}).items() if value}
     pool_keys.check(request.driver, config)
     pool = Pool(
-        name=request.name, driver=request.driver, description=request.description or "", config=config
+        name=request.name,
+        driver=request.driver,
+        description=request.description or "",
+        config=config,
+        pending="create",
     )
     async with Undo() as undo:
+        await host.records.pools.insert(pool)
+        undo.on_failure(host.records.pools.delete, pool.name)
         storage = host.storage.make(pool)
         undo.on_failure(host.storage.drop, pool.name)
         await storage.create_pool()
         undo.on_failure(storage.delete_pool)
-        await host.records.pools.insert(pool)
+        pool = replace(pool, pending="")
+        await host.records.pools.replace(pool)
         undo.keep()
     host.events.lifecycle("storage-pool-created", url(pool.name))
     return pool
@@ -134,21 +147,40 @@ async def render(host: Host, pool: Pool) -> dict[str, Any]:
         "driver": pool.driver,
         "description": pool.description,
         "config": pool.config,
-        "status": "Created",
+        "status": "Pending" if pool.pending else "Created",
         "used_by": await used_by(host, pool.name),
     }
 
 
 async def delete(host: Host, name: str) -> None:
     """Remove a pool that no container and no profile needs; image volumes in it go with it."""
-    await host.records.pools.get(name)
+    pool = await host.records.pools.get(name)
     users = [user for user in await used_by(host, name) if "/images/" not in user]
     if users:
         raise InvalidInput(f'storage pool "{name}" is in use by {", ".join(users)}')
-    storage = host.storage.get(name)
-    for volume in await storage.volumes():
-        await storage.delete(volume)
-    await storage.delete_pool()
-    await host.records.pools.delete(name)
-    host.storage.drop(name)
+    async with Undo() as undo:
+        await host.records.pools.replace(replace(pool, pending="delete"))
+        undo.on_failure(host.records.pools.replace, pool)
+        storage = host.storage.get(name)
+        for volume in await storage.volumes():
+            await storage.delete(volume)
+        await _remove(host, storage, pool)
+        undo.keep()
     host.events.lifecycle("storage-pool-deleted", url(name))
+
+
+async def _settle(host: Host, storage: Storage, pool: Pool) -> None:
+    """Finish a removal, take a creation back: what else is in its folder is not ours to remove."""
+    log.warning('storage pool "%s": %s was interrupted, cleaning up', pool.name, pool.pending)
+    await storage.sweep()
+    if pool.pending == "delete":
+        for volume in await storage.volumes():
+            await storage.delete(volume)
+    await _remove(host, storage, pool)
+
+
+async def _remove(host: Host, storage: Storage, pool: Pool) -> None:
+    """What the pool is made of, then its record."""
+    await storage.delete_pool()
+    await host.records.pools.delete(pool.name)
+    host.storage.drop(pool.name)

@@ -105,6 +105,8 @@ class Pool(Struct, frozen=True, kw_only=True):
     driver: str
     description: str = ""
     config: Config = {}
+    pending: str = ""
+    """`create` or `delete` while that is under way."""
 
 
 class CustomVolume(Struct, frozen=True, kw_only=True):

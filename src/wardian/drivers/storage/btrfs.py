@@ -7,7 +7,7 @@ import asyncio
 import os
 import platform
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from wardian.drivers.storage import folders, tree
@@ -69,6 +69,8 @@ class BtrfsStorage:
             if self._image is not None:
                 self._make_image(self._image)
                 made_image = True
+            elif not self._device:
+                folders.refuse_content(root)
             if source := self._source():
                 what = f'make storage pool "{self.name}"'
                 await process.check(what, ["mkfs.btrfs", "-q", "-L", self.name, "--", source])
@@ -102,10 +104,13 @@ class BtrfsStorage:
             await self.close()
             if self._image is not None:
                 self._image.unlink(missing_ok=True)
-            self._folders.root.rmdir()
+            with suppress(FileNotFoundError):
+                self._folders.root.rmdir()
             return
-        for folder, _ in folders.KINDS.values():
-            await tree.remove(self._folders.root / folder)
+        try:
+            self._folders.unmake()
+        except OSError as error:
+            raise folders.failed("delete the pool", self.name, error) from error
 
     async def open(self) -> None:
         """See ports.Storage."""

@@ -26,8 +26,7 @@ class DirStorage:
         root = self._folders.root
         try:
             root.mkdir(mode=0o711, parents=True, exist_ok=True)
-            if any(root.iterdir()):
-                raise InvalidInput(f'"{root}" is not empty; name an empty folder as the source of the pool')
+            folders.refuse_content(root)
             self._folders.make()
         except OSError as error:
             raise folders.failed("make the pool", self.name, error) from error
@@ -36,8 +35,10 @@ class DirStorage:
         """See ports.Storage."""
         if self._folders.volumes():
             raise InvalidInput(f'storage pool "{self.name}" still holds volumes; delete them first')
-        for folder, _ in folders.KINDS.values():
-            await tree.remove(self._folders.root / folder)
+        try:
+            self._folders.unmake()
+        except OSError as error:
+            raise folders.failed("delete the pool", self.name, error) from error
 
     async def open(self) -> None:
         """See ports.Storage."""

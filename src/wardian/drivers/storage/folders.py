@@ -9,9 +9,10 @@ renamed out of its place as the first step of its removal. So a name without the
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
-from wardian.errors import AlreadyExists, HostFailed, NotFound, OutOfSpace, WardianError
+from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound, OutOfSpace, WardianError
 from wardian.linux import syscalls
 from wardian.model.idmap import IdMap
 from wardian.ports import Volume, VolumeKind
@@ -43,6 +44,16 @@ class Folders:
             folder = self.root / name
             folder.mkdir(exist_ok=True)
             folder.chmod(mode)
+
+    def unmake(self) -> None:
+        """Remove the folders, which are empty; OSError if somebody has put something there."""
+        for kind, (name, _) in KINDS.items():
+            folder = self.root / name
+            if kind in NESTED and folder.exists():
+                for nested in folder.iterdir():
+                    nested.rmdir()
+            with suppress(FileNotFoundError):
+                folder.rmdir()
 
     def path(self, volume: Volume) -> Path:
         """The place of a volume."""
@@ -85,6 +96,12 @@ class Folders:
             for depth in depths:
                 found += (self.root / folder).glob(f"{depth}{MARK}*")
         return found
+
+
+def refuse_content(root: Path) -> None:
+    """InvalidInput if there is something in the folder that is to become a pool."""
+    if root.exists() and any(root.iterdir()):
+        raise InvalidInput(f'"{root}" is not empty; name an empty folder as the source of the pool')
 
 
 def temporary(path: Path) -> Path:

@@ -28,6 +28,8 @@ VOLUME = "volume"
 MOST_LOWER = 32
 """With more frozen layers than this, a volume gets one of its own instead."""
 
+PROBE = Volume("container", "try.out")
+"""No container has such a name."""
 PROBE_IDS = IdMap.contiguous(1000000, 65536)
 
 
@@ -51,10 +53,9 @@ class OverlayStorage:
         """See ports.Storage."""
         root = self._folders.root
         existed = root.exists()
+        folders.refuse_content(root)
         try:
             root.mkdir(mode=0o711, parents=True, exist_ok=True)
-            if any(root.iterdir()):
-                raise InvalidInput(f'"{root}" is not empty; name an empty folder as the source of the pool')
             await self.open()
             await self._probe()
         except BaseException as error:
@@ -67,28 +68,30 @@ class OverlayStorage:
 
     async def _probe(self) -> None:
         """Refuse a kernel or file system that cannot have the mounts that containers will need."""
-        probe = Volume("container", "probe")
-        await self.create(probe)
+        await self.create(PROBE)
         try:
-            (self.path(probe) / "rootfs").mkdir(mode=0o755)
-            await self.mount(probe, PROBE_IDS)
-            (self.path(probe) / "rootfs").chmod(0o755)  # the kernel falls back to a read-only mount
-            await self.unmount(probe)
+            (self.path(PROBE) / "rootfs").mkdir(mode=0o755)
+            await self.mount(PROBE, PROBE_IDS)
+            (self.path(PROBE) / "rootfs").chmod(0o755)  # the kernel falls back to a read-only mount
+            await self.unmount(PROBE)
         except (OSError, HostFailed) as error:
             raise InvalidInput(
                 f'no overlay pool can be in "{self._folders.root}": {error}; it needs Linux 5.19 or newer '
                 "and a file system like ext4, xfs or btrfs; use the driver dir"
             ) from error
         finally:
-            await self.delete(probe)
+            await self.delete(PROBE)
 
     async def _remove_folders(self) -> None:
-        for folder, _ in folders.KINDS.values():
-            await tree.remove(self._folders.root / folder)
+        try:
+            self._folders.unmake()
+        except OSError as error:
+            raise folders.failed("delete the pool", self.name, error) from error
         await tree.remove(self._layers.folder)
 
     async def delete_pool(self) -> None:
         """See ports.Storage."""
+        await self.delete(PROBE)  # of a creation that was interrupted
         if self._folders.volumes():
             raise InvalidInput(f'storage pool "{self.name}" still holds volumes; delete them first')
         await self._remove_folders()
