@@ -173,3 +173,9 @@ SITE = [path for path in sys.path if path.endswith("-packages")]
 CLIENT_WITH_SITE = (
     f"import sys; sys.path[0:0] = {[str(ROOT / 'src'), *SITE]!r}; from wardian.cli.main import run; run()"
 )
+
+
+def snapshots(daemon: Daemon, name: str) -> list[str]:
+    """Names of the snapshots of a container, oldest first."""
+    shown = daemon.lxc("info", name).partition("Snapshots:\n")[2].splitlines()
+    return [line.split()[0] for line in shown]

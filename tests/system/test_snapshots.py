@@ -1,14 +1,11 @@
 """Snapshots, copies and new names of real containers, on each kind of pool."""
 
 import json
-import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.system.harness import Daemon
-
-WITHIN_S = 90
+from tests.system.harness import Daemon, snapshots
 
 
 @pytest.fixture(scope="module", params=["btrfs", "overlay", "dir"])
@@ -34,11 +31,6 @@ def write(daemon: Daemon, name: str, text: str) -> None:
 
 def read(daemon: Daemon, name: str) -> str:
     return daemon.lxc("exec", name, "--", "cat", "/root/file").strip()
-
-
-def snapshots(daemon: Daemon, name: str) -> list[str]:
-    shown = daemon.lxc("info", name).partition("Snapshots:\n")[2].splitlines()
-    return [line.split()[0] for line in shown]
 
 
 def test_restore_brings_back_files_and_configuration(here: Daemon) -> None:
@@ -158,31 +150,3 @@ def test_a_profile_of_a_snapshot_stays(here: Daemon) -> None:
     assert "in use" in here.error("profile", "delete", "kept")
     here.lxc("delete", "c1")
     here.lxc("profile", "delete", "kept")
-
-
-def wait_until(daemon: Daemon, name: str, wanted: list[str]) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while snapshots(daemon, name) != wanted:
-        assert time.monotonic() < deadline, (snapshots(daemon, name), daemon.log()[-2000:])
-        time.sleep(0.1)  # the daemon's clock is what we wait for
-
-
-def test_a_snapshot_goes_when_its_time_has_come(here: Daemon) -> None:
-    here.lxc("init", "bb", "c1")
-    here.lxc("snapshot", "c1", "stays")
-    here.lxc("snapshot", "c1", "goes", "--expiry", "1H")
-    here.request("PATCH", "/1.0/containers/c1/snapshots/goes", '{"expires_at": "2020-01-01T00:00:00Z"}')
-    wait_until(here, "c1", ["stays"])
-    assert not (here.folder / "lxd/storage-pools/default/snapshots/c1/goes").exists()
-
-
-def test_the_daemon_takes_snapshots_and_keeps_those_of_the_rule(here: Daemon) -> None:
-    here.lxc("launch", "bb", "c1")
-    here.lxc("snapshot", "c1", "mine")
-    here.lxc("init", "bb", "c2")
-    for name in ("c1", "c2"):
-        here.lxc("config", "set", name, "snapshots.keep=1d", "snapshots.pattern=auto%d")
-        here.lxc("config", "set", name, "snapshots.schedule", "* * * * *")
-    wait_until(here, "c1", ["mine", "auto0"])
-    wait_until(here, "c1", ["mine", "auto1"])
-    assert snapshots(here, "c2") == []  # stopped
