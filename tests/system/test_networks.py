@@ -30,7 +30,7 @@ def test_a_firewall_that_drops_is_opened_for_the_bridge_and_closed_again(daemon:
         nft("flush", "chain", "ip", "wtforeign", "FORWARD")
         assert "wtforeign FORWARD" in daemon.lxc("network", "show", bridge)
         daemon.lxc("network", "delete", bridge)
-        assert "wardian" not in nft("list", "table", "ip", "wtforeign")
+        assert f"network {bridge}" not in nft("list", "table", "ip", "wtforeign")
     finally:
         nft("delete", "table", "ip", "wtforeign")
 
