@@ -106,6 +106,7 @@ def test_a_container_cannot_pretend_to_be_another(daemon: Daemon, container: str
         return [what for what, frame in wrong.items() if frame not in seen]
 
     assert dropped() == []
+    index = inside(daemon, container, "cat", "/sys/class/net/eth0/ifindex")
     daemon.lxc("config", "device", "override", container, "eth0", "security.mac_filtering=true")
     assert dropped() == BY_MAC
     four = ("security.ipv4_filtering=true", f"ipv4.address={address}")
@@ -114,6 +115,7 @@ def test_a_container_cannot_pretend_to_be_another(daemon: Daemon, container: str
     v6 = ("security.ipv6_filtering=true", f"ipv6.address={six}")
     daemon.lxc("config", "device", "set", container, "eth0", *v6)
     assert dropped() == list(wrong)
+    assert inside(daemon, container, "cat", "/sys/class/net/eth0/ifindex") == index, "it was replaced"
     daemon.lxc("restart", "-f", container)
     assert dropped() == list(wrong)
     reboot(daemon, container)

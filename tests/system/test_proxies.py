@@ -33,23 +33,23 @@ import socket, sys, threading
 kind = socket.SOCK_DGRAM if sys.argv[1] == "udp" else socket.SOCK_STREAM
 own = socket.socket(socket.AF_INET, kind)
 own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-own.bind(("127.0.0.1", int(sys.argv[2])))
+own.bind(("", int(sys.argv[2])))
 kind == socket.SOCK_DGRAM or own.listen()
 print(flush=True)
 while kind == socket.SOCK_DGRAM:
     own.sendto(*own.recvfrom(100))
-def answer(client):
+def answer(client, peer):
     while data := client.recv(100):
-        client.sendall(data)
+        client.sendall(peer[0].encode() if data == b"who\\n" else data)
     client.close()
 while True:
-    threading.Thread(target=answer, args=own.accept()[:1], daemon=True).start()
+    threading.Thread(target=answer, args=own.accept(), daemon=True).start()
 """
 ASK = """
 import socket, sys
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM if sys.argv[1] == "udp" else socket.SOCK_STREAM) as own:
     own.settimeout(30)
-    own.connect(("127.0.0.1", int(sys.argv[2])))
+    own.connect((sys.argv[3], int(sys.argv[2])))
     own.sendall(b"hello")
     sys.stdout.buffer.write(own.recv(100))
 """
@@ -79,18 +79,20 @@ def serve(daemon: Daemon) -> Iterator[Serve]:
         server.communicate()
 
 
-def asked(daemon: Daemon, container: str, kind: str, port: int) -> bytes:
-    """What a greeting to a port of the container's own is answered with, seen from the container."""
-    argv = in_network(daemon, container, ASK, kind, str(port))
+def asked(daemon: Daemon, container: str, kind: str, port: int, host: str = "127.0.0.1") -> bytes:
+    """What a greeting to a port is answered with, seen from the container."""
+    argv = in_network(daemon, container, ASK, kind, str(port), host)
     return subprocess.run(argv, check=True, capture_output=True, timeout=60).stdout
 
 
-def echoed(address: object, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM) -> bytes:
+def echoed(
+    address: object, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM, say: bytes = b"hello\n"
+) -> bytes:
     """What comes back of a greeting that is sent there."""
     with socket.socket(family, kind) as client:
         client.settimeout(WITHIN_S)
         client.connect(address)  # type: ignore[arg-type]
-        client.sendall(b"hello\n")
+        client.sendall(say)
         return client.recv(100)
 
 
@@ -179,6 +181,60 @@ def test_udp_leads_both_ways(daemon: Daemon, container: str, serve: Serve, echo:
     options = ("bind=container", "listen=udp:127.0.0.1:5354", f"connect=udp:127.0.0.1:{other}")
     add(daemon, container, "out", "proxy", *options)
     assert asked(daemon, container, "udp", 5354) == b"hello"
+
+
+@pytest.fixture
+def neighbour(daemon: Daemon, name: str) -> Iterator[str]:
+    """A second container on the bridge, with an address."""
+    other = f"n-{name}"[:50].strip("-")
+    daemon.lxc("launch", "bb", other)
+    daemon.wait_address(other)
+    yield other
+    daemon.lxc("delete", "-f", other)
+
+
+def test_the_kernel_leads_ports_to_a_container(
+    daemon: Daemon, container: str, neighbour: str, serve: Serve
+) -> None:
+    daemon.wait_address(container)
+    gateway = daemon.lxc("network", "get", daemon.bridge, "ipv4.address").partition("/")[0]
+    nat = ("nat=true", "connect=tcp:0.0.0.0:8080")
+    port, other = free_port(), free_port()
+    ports = f"listen=tcp:0.0.0.0:{port}"
+    error = daemon.error("config", "device", "add", container, "web", "proxy", ports, *nat)
+    assert '"nat" leads to an address that a nic keeps; set "ipv4.address"' in error
+    daemon.lxc("config", "device", "override", container, "eth0", "security.ipv4_filtering=true")
+    serve(container, "tcp", 8080)
+    add(daemon, container, "web", "proxy", ports, *nat)
+    own = daemon.lxc("config", "get", container, "volatile.eth0.ipv4.address").strip()
+    assert f"{own} . 8080" in led()
+    # From the host, and from another container, to which the answers come back by way of the host.
+    assert echoed((gateway, port), say=b"who\n") == gateway.encode()
+    assert asked(daemon, neighbour, "tcp", port, gateway) == b"hello"
+    # A port has one owner: another container's, or a program of the host.
+    daemon.lxc("config", "device", "override", neighbour, "eth0", "security.ipv4_filtering=true")
+    error = daemon.error("config", "device", "add", neighbour, "web", "proxy", ports, *nat)
+    assert f"cannot listen on tcp port {port}: another proxy" in error and f"{own} . 8080" in led()
+    with socket.create_server((gateway, other)):
+        busy = f"listen=tcp:{gateway}:{other}"
+        error = daemon.error("config", "device", "add", container, "web2", "proxy", busy, *nat)
+        assert f"cannot listen on tcp port {other}: a program of the host does" in error
+    daemon.lxc("restart", "-f", container)
+    assert daemon.wait_address(container) == own
+    serve(container, "tcp", 8080)
+    assert asked(daemon, neighbour, "tcp", port, gateway) == b"hello"
+    daemon.lxc("config", "device", "set", container, "web", f"listen=tcp:{gateway}:{other}")
+    assert echoed((gateway, other)) == b"hello\n"
+    with pytest.raises(ConnectionRefusedError):
+        echoed((gateway, port))
+    daemon.lxc("stop", "-f", container)
+    assert own not in led()
+
+
+def led() -> str:
+    """The ports that the kernel leads to containers."""
+    listing = ["nft", "list", "table", "inet", "wardian_ports"]
+    return subprocess.run(listing, check=True, capture_output=True, text=True).stdout
 
 
 def test_socket_files_on_both_sides(daemon: Daemon, container: str, tmp_path: Path, echo: Echo) -> None:

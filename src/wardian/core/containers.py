@@ -21,7 +21,18 @@ from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
 from wardian.errors import AlreadyExists, InvalidInput, NotFound, WardianError
-from wardian.model import architectures, devices, expand, idmap, keys, names, nics, petnames, seccomp
+from wardian.model import (
+    architectures,
+    devices,
+    expand,
+    forwards,
+    idmap,
+    keys,
+    names,
+    nics,
+    petnames,
+    seccomp,
+)
 from wardian.model.container import Config, Container, Devices, Image, Profile
 from wardian.model.requests import ContainerCreate
 from wardian.model.units import is_true, parse_size
@@ -140,6 +151,7 @@ async def check(
     pool = root.get("pool") or container.pool
     if await host.records.pools.find(pool) is None:
         raise InvalidInput(f'storage pool "{pool}" of the root disk does not exist')
+    forwards.check_targets(result.devices, container.config)
     await volumes.check_disks(host, result.devices)
     await reservations.check(host, result.devices)
     if before is not None and pool != before.pool:

@@ -17,7 +17,7 @@ from wardian.core import reservations, volumes
 from wardian.core.host import Host
 from wardian.core.undo import Undo
 from wardian.errors import HostFailed, WardianError
-from wardian.model import device_steps, devices, throttle
+from wardian.model import device_steps, devices, forwards, throttle
 from wardian.model.container import Container, Devices
 from wardian.model.idmap import IdMap
 from wardian.model.plans import Node, Plug, Plugs
@@ -48,6 +48,7 @@ def plan(host: Host, container: Container, wanted: Devices, idmap: IdMap, name: 
 
 def plan_all(host: Host, container: Container, wanted: Devices, idmap: IdMap) -> dict[str, Plug]:
     """All devices of a container that is about to start, in the order to set them up."""
+    wanted = forwards.with_targets(wanted, container.config)
     return {name: plan(host, container, wanted, idmap, name) for name, _ in devices.sorted_devices(wanted)}
 
 
@@ -108,6 +109,7 @@ async def follow(host: Host, started: Started, container: Container, wanted: Dev
             f'container "{started.name}" was started by an older daemon; restart it to change its devices'
         )
     had = {name: plug.options for name, plug in plugs.now.items()}
+    wanted = forwards.with_targets(wanted, container.config)
     steps = device_steps.between(had, wanted)
     planned = {
         name: plan(host, container, wanted, plugs.idmap, name) for name in (*steps.attach, *steps.change)

@@ -77,6 +77,13 @@ TYPES: tuple[DeviceType, ...] = (
             Option("gid", values.ID, "Group of that file.", "0"),
             Option("mode", values.MODE, "Permissions of that file.", "0644"),
             Option(
+                "nat",
+                values.BOOL,
+                "Have the kernel lead the ports to an address that a nic of the container keeps "
+                "(`0.0.0.0` and `[::]`: the one that it has).",
+                "false",
+            ),
+            Option(
                 "proxy_protocol",
                 values.BOOL,
                 "Tell the target who connects, by the PROXY protocol (version 1).",

@@ -2,11 +2,13 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
 from wardian.errors import InvalidInput
+from wardian.model import nics
+from wardian.model.container import Devices
 from wardian.model.units import is_true
 
 Kind = Literal["tcp", "udp", "unix"]
@@ -102,3 +104,87 @@ def check(options: Mapping[str, str]) -> None:
         ("tcp", "unix"),
     ):
         raise InvalidInput('"proxy_protocol" tells who connects by tcp; "listen" is not tcp')
+    if is_nat(options):
+        _check_nat(options, listen, connect)
+
+
+def is_nat(options: Mapping[str, str]) -> bool:
+    """Whether the kernel carries the traffic."""
+    return is_true(options.get("nat", ""))
+
+
+def _check_nat(options: Mapping[str, str], listen: End, connect: End) -> None:
+    if options.get("bind") == "container":
+        raise InvalidInput('"nat" is for ports of the host: remove "bind=container"')
+    if listen.kind == "unix" or connect.kind != listen.kind:
+        raise InvalidInput('"nat" leads from tcp to tcp and from udp to udp')
+    if nics.family(listen.host) != nics.family(connect.host):
+        raise InvalidInput('"nat" leads from IPv4 to IPv4 and from IPv6 to IPv6')
+    if is_true(options.get("proxy_protocol", "")):
+        raise InvalidInput('with "nat" the container sees who connects: remove "proxy_protocol"')
+    for key, end in (("listen", listen), ("connect", connect)):
+        if ipaddress.ip_address(end.host).is_loopback:
+            raise InvalidInput(f'"{key}": {end.host} cannot be reached from outside, which "nat" is for')
+
+
+def with_targets(devices: Devices, config: Mapping[str, str]) -> Devices:
+    """Devices of a container, with the address of a nic in place of `0.0.0.0` and `[::]` of "nat" proxies.
+
+    config: of the container, with its volatile keys. InvalidInput naming a proxy that leads nowhere.
+    """
+    own = _fixed(devices, config)
+    return {
+        name: {**device, "connect": _target(name, device["connect"], own)} if _leads(device) else device
+        for name, device in devices.items()
+    }
+
+
+def check_targets(devices: Devices, config: Mapping[str, str]) -> None:
+    """Refuse a "nat" proxy without a nic that keeps the address it leads to, and a port that is led twice
+    (InvalidInput).
+
+    config: of the container; addresses that will be chosen count, too.
+    """
+    awaited = [
+        "0.0.0.0" if family == 4 else "::"
+        for family in nics.FAMILIES
+        if any(nics.needs_address(device, family) for device in devices.values())
+    ]
+    own = _fixed(devices, config) + awaited
+    owners: dict[End, str] = {}
+    for name, device in sorted(devices.items()):
+        if _leads(device):
+            _target(name, device["connect"], own)
+            for end in parse(device["listen"]):
+                if end in owners:
+                    raise InvalidInput(f'devices "{owners[end]}" and "{name}" both listen on {end}')
+                owners[end] = name
+
+
+def _leads(device: Mapping[str, str]) -> bool:
+    return device.get("type") == "proxy" and is_nat(device)
+
+
+def _fixed(devices: Devices, config: Mapping[str, str]) -> list[str]:
+    found = []
+    for name, device in devices.items():
+        if device.get("type") == "nic" and nics.kind(device) in ("bridged", "routed"):
+            volatile = {option: config.get(f"volatile.{name}.{option}", "") for option in nics.CHOSEN}
+            found += nics.fixed_addresses(device, volatile)
+    return found
+
+
+def _target(name: str, connect: str, own: Sequence[str]) -> str:
+    kind, _, rest = connect.partition(":")
+    host, _, ports = rest.rpartition(":")
+    address = str(ipaddress.ip_address(host.strip("[]")))
+    family = nics.family(address)
+    fitting = [one for one in own if nics.family(one) == family]
+    if ipaddress.ip_address(address).is_unspecified and fitting:
+        return f"{kind}:{fitting[0] if family == 4 else f'[{fitting[0]}]'}:{ports}"
+    if address not in own:
+        raise InvalidInput(
+            f'device "{name}": "nat" leads to an address that a nic keeps; set "ipv{family}.address" of one'
+            + ("" if ipaddress.ip_address(address).is_unspecified else f" to {address}")
+        )
+    return connect

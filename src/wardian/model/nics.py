@@ -172,6 +172,15 @@ def needs_address(device: Mapping[str, str], family: int) -> bool:
     return on_bridge and guarded and not device.get(f"ipv{family}.address")
 
 
+def fixed_addresses(device: Mapping[str, str], volatile: Mapping[str, str]) -> list[str]:
+    """Addresses that a nic has for good: those that are set, and those that were chosen for it.
+
+    volatile: what `volatile.DEVICE.*` holds.
+    """
+    keys = [f"ipv{family}.address" for family in FAMILIES if needs_address(device, family)]
+    return addresses({**device, **{key: volatile.get(key, "") for key in keys}})
+
+
 def reserved(device: Mapping[str, str], volatile: Mapping[str, str]) -> tuple[str, str, list[str]] | None:
     """(network, MAC address, addresses) that DHCP keeps for a nic; None if it keeps none.
 
@@ -180,8 +189,7 @@ def reserved(device: Mapping[str, str], volatile: Mapping[str, str]) -> tuple[st
     if device.get("type") != "nic" or kind(device) != "bridged":
         return None
     hwaddr = device.get("hwaddr") or volatile.get("hwaddr", "")
-    keys = [f"ipv{family}.address" for family in FAMILIES if needs_address(device, family)]
-    own = addresses({**device, **{key: volatile.get(key, "") for key in keys}})
+    own = fixed_addresses(device, volatile)
     return (plain(device)["parent"], hwaddr.lower(), own) if own and hwaddr else None
 
 

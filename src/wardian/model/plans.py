@@ -63,6 +63,18 @@ class Forward:
 
 
 @dataclass(frozen=True)
+class Port:
+    """A port of the host that the kernel leads to one of a container."""
+
+    kind: Literal["tcp", "udp"]
+    listen_host: str
+    """An address of the host; the unspecified one stands for all of its family."""
+    listen_port: int
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
 class Node:
     """A device node to make. uid, gid: ids of the host; mode: permission bits."""
 
@@ -113,6 +125,7 @@ class DevicePlan:
     mounts: tuple[Mount, ...] = ()
     throttles: tuple[Throttle, ...] = ()
     forwards: tuple[Forward, ...] = ()
+    ports: tuple[Port, ...] = ()
 
 
 class Plug(Struct, frozen=True, kw_only=True):

@@ -6,6 +6,9 @@ from wardian.errors import InvalidInput
 from wardian.model import forwards
 from wardian.model.forwards import End
 
+NAT = {"type": "proxy", "nat": "true", "listen": "tcp:0.0.0.0:80", "connect": "tcp:10.0.0.2:80"}
+NIC = {"type": "nic", "network": "br0"}
+
 
 @pytest.mark.parametrize(
     ("text", "ends"),
@@ -70,9 +73,39 @@ def test_ports_are_paired() -> None:
             {"listen": "unix:/x", "connect": "tcp:0.0.0.0:1", "proxy_protocol": "true"},
             '"listen" is not tcp',
         ),
+        ({**NAT, "bind": "container"}, 'remove "bind=container"'),
+        ({**NAT, "connect": "unix:/x"}, '"nat" leads from tcp to tcp'),
+        ({**NAT, "connect": "tcp:[fd42::2]:80"}, '"nat" leads from IPv4 to IPv4'),
+        ({**NAT, "connect": "tcp:127.0.0.1:80"}, '"connect": 127.0.0.1 cannot be reached from outside'),
+        ({**NAT, "listen": "tcp:127.0.0.1:80"}, '"listen": 127.0.0.1 cannot be reached from outside'),
+        ({**NAT, "proxy_protocol": "true"}, "the container sees who connects"),
     ],
 )
 def test_what_does_not_fit_is_refused(options: dict[str, str], message: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         forwards.check(options)
     assert message in str(caught.value)
+
+
+def test_nat_leads_to_an_address_that_a_nic_keeps() -> None:
+    wild = {**NAT, "connect": "tcp:0.0.0.0:80-81", "listen": "tcp:192.0.2.1:90-91"}
+    own = {**NIC, "ipv4.address": "10.0.0.2"}
+    forwards.check_targets({"web": NAT, "eth0": own}, {})
+    found = forwards.with_targets({"web": wild, "eth0": own, "plain": {**NAT, "nat": "false"}}, {})
+    assert found["web"]["connect"] == "tcp:10.0.0.2:80-81" and found["plain"]["connect"] == NAT["connect"]
+    guarded = {**NIC, "security.ipv4_filtering": "true"}
+    forwards.check_targets({"web": wild, "eth0": guarded}, {})  # it will be chosen
+    chosen = {"volatile.eth0.ipv4.address": "10.0.0.2"}
+    forwards.check_targets({"web": NAT, "eth0": guarded}, chosen)
+    assert forwards.with_targets({"web": wild, "eth0": guarded}, chosen)["web"] == found["web"]
+    six = {**NAT, "listen": "tcp:[::]:80", "connect": "tcp:[::]:80"}
+    routed = {"type": "nic", "nictype": "routed", "ipv6.address": "2001:db8::2"}
+    assert (
+        forwards.with_targets({"web": six, "eth0": routed}, {})["web"]["connect"] == "tcp:[2001:db8::2]:80"
+    )
+    with pytest.raises(InvalidInput, match=r'device "web": .* set "ipv4.address" of one to 10.0.0.2'):
+        forwards.check_targets({"web": NAT, "eth0": NIC}, {})
+    with pytest.raises(InvalidInput, match=r'set "ipv6.address" of one$'):
+        forwards.check_targets({"web": six, "eth0": own}, {})
+    with pytest.raises(InvalidInput, match=r'devices "b" and "web" both listen on tcp:0.0.0.0:80'):
+        forwards.check_targets({"web": NAT, "b": {**NAT, "listen": "tcp:0.0.0.0:79-80"}, "eth0": own}, {})

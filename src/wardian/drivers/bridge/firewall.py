@@ -68,6 +68,7 @@ def table_commands(bridge: str, config: Mapping[str, str]) -> list[Json]:
         own = network.interface(config, family)
         if own is not None and network.is_on(config, f"ipv{family}.nat"):
             commands.append(_rule(bridge, "nat", _masquerade(bridge, family, own.network)))
+    commands.append(_rule(bridge, "nat", _hairpin(bridge)))
     for expression in _services(bridge):
         commands.append(_rule(bridge, "in", expression))
     for key in ("iifname", "oifname"):
@@ -96,6 +97,12 @@ def _masquerade(bridge: str, family: int, subnet: network.Subnet) -> list[Json]:
 
     outside = _interface("oifname", bridge, "!=")
     return [outside, match("saddr", "=="), match("daddr", "!="), {"masquerade": None}]
+
+
+def _hairpin(bridge: str) -> list[Json]:
+    """What a port of the host led from one container back to another: the answer must come here, too."""
+    redirected = {"match": {"op": "in", "left": {"ct": {"key": "status"}}, "right": "dnat"}}
+    return [_interface("iifname", bridge), _interface("oifname", bridge), redirected, {"masquerade": None}]
 
 
 def _services(bridge: str) -> list[list[Json]]:

@@ -147,10 +147,17 @@ class NicDevice(Device):
         """See ports.DeviceDriver."""
         for before, after in zip(old.nics, new.nics, strict=True):
             try:
-                await self._bound(new, after)
+                await self._follow(new, before, after)
             except HostFailed:
-                await self._bound(old, before)
+                await self._follow(old, after, before)
                 raise
+
+    async def _follow(self, plan: DevicePlan, before: Nic, after: Nic) -> None:
+        if after.guarded:
+            await self._guard(plan, after)
+        elif before.guarded:
+            await filters.remove(_what("guard", plan), after.host_name)
+        await self._bound(plan, after)
 
     async def _bound(self, plan: DevicePlan, nic: Nic) -> None:
         sources = nic.addresses if nic.kind == "routed" else ()

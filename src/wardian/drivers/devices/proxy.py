@@ -1,22 +1,25 @@
 """Device type `proxy`: connections to an address on one side are carried to one on the other side.
 
 The sockets are opened here, in `connected`: once at start or attachment, again after a reboot inside.
+With `nat=true` there are none: the kernel leads the ports (`forwarding.nat`).
 """
 
 import contextlib
+import errno
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from wardian.drivers.devices.base import Device
-from wardian.drivers.devices.forwarding import listeners
+from wardian.drivers.devices.forwarding import listeners, nat
 from wardian.drivers.devices.forwarding.control import Control
 from wardian.drivers.devices.forwarding.listeners import Owner, Place
 from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import namespaces
 from wardian.model import forwards
 from wardian.model.idmap import IdMap
-from wardian.model.plans import DevicePlan, Forward
+from wardian.model.plans import DevicePlan, Forward, Port
 from wardian.model.units import is_true
 from wardian.ports import DeviceContext, Started
 
@@ -29,6 +32,8 @@ class ProxyDevice(Device):
 
     def plan(self, name: str, options: Mapping[str, str], around: DeviceContext) -> DevicePlan:
         """See ports.DeviceDriver."""
+        if forwards.is_nat(options):
+            return DevicePlan(name, ports=tuple(_ports(options)))
         listens_inside = options.get("bind") == "container"
         idmap = around.idmap if listens_inside else IdMap()
         forward = Forward(
@@ -45,8 +50,17 @@ class ProxyDevice(Device):
         )
         return DevicePlan(name, forwards=(forward,))
 
+    async def prepare(self, plan: DevicePlan) -> None:
+        """See ports.DeviceDriver."""
+        if plan.ports:
+            for port in plan.ports:
+                _check_unused(plan, port)
+            await nat.apply(plan.device, plan.ports)
+
     async def connected(self, plan: DevicePlan, started: Started) -> None:
         """See ports.DeviceDriver."""
+        if plan.ports:
+            await nat.apply(plan.device, plan.ports)
         for forward in plan.forwards:
             known = await self._control.known()
             if known.get(forward.name) == started.init_pid:
@@ -92,10 +106,38 @@ class ProxyDevice(Device):
 
     async def release(self, plan: DevicePlan) -> None:
         """See ports.DeviceDriver."""
+        if plan.ports:
+            with contextlib.suppress(HostFailed):  # another's, which was there before
+                await nat.remove(plan.device, plan.ports)
         for forward in plan.forwards:
             await self._control.remove(forward.name)
             if not forward.listens_inside:
                 _remove_files(plan, forward, Place(os.getpid()))
+
+
+def _ports(options: Mapping[str, str]) -> Iterator[Port]:
+    for listen, connect in forwards.pairs(options):
+        if listen.kind != "unix":
+            yield Port(listen.kind, listen.host, listen.port, connect.host, connect.port)
+
+
+def _check_unused(plan: DevicePlan, port: Port) -> None:
+    """HostFailed if a program of the host listens there: it would hear nothing from outside any more."""
+    family = socket.AF_INET6 if ":" in port.listen_host else socket.AF_INET
+    kind = socket.SOCK_STREAM if port.kind == "tcp" else socket.SOCK_DGRAM
+    with socket.socket(family, kind) as probe:
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if kind == socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what only ended is in nobody's way
+        try:
+            probe.bind((port.listen_host, port.listen_port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise HostFailed(
+                    f'proxy "{plan.device}" cannot listen on {port.kind} port {port.listen_port}: '
+                    "a program of the host does"
+                ) from error
 
 
 def _remove_files(plan: DevicePlan, forward: Forward, place: Place) -> None:
