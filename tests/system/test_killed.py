@@ -90,10 +90,10 @@ CARRIED_OUT = [
     ("dir", "wardian.core.copies:_settle", ["move", "c1", "k1"], "containers/c1", "containers/k1"),
     ("dir", REMOVED["dir"], ["delete", "k1/s1"], "snapshots/k1/s1", ""),
     ("dir", REMOVED["dir"], ["delete", "k1"], "containers/k1", ""),
-    ("dir", REMOVED["dir"], ["image", "delete", "new"], "images/NEW", ""),
+    ("dir", REMOVED["dir"], ["image", "delete", "bb"], "images/BB", ""),
     ("btrfs", REMOVED["btrfs"], ["restore", "c1", "s1"], "since s1", ""),
     ("btrfs", REMOVED["btrfs"], ["delete", "c1"], "containers/c1", ""),
-    ("btrfs", REMOVED["btrfs"], ["image", "delete", "new"], "images/NEW", ""),
+    ("btrfs", REMOVED["btrfs"], ["image", "delete", "bb"], "images/BB", ""),
     ("btrfs", DELETED, ["storage", "delete", "k2"], "disks/k2.img", ""),
 ]
 """The same, what is then gone, and what is there."""
@@ -104,7 +104,7 @@ def test_what_was_being_removed_or_changed_is_so(
     request: pytest.FixtureRequest, backend: str, point: str, words: list[str], gone: str, new: str
 ) -> None:
     daemon: Daemon = request.getfixturevalue(backend)
-    gone = gone.replace("NEW", daemon.lxc("image", "list", "new", "-c", "F", "--format", "csv").strip())
+    gone = gone.replace("BB", daemon.lxc("image", "list", "bb", "-c", "F", "--format", "csv").strip())
     assert gone in everything(daemon)
     die(daemon, point, words)
     assert gone not in everything(daemon) and new in everything(daemon)
