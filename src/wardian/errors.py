@@ -22,6 +22,7 @@ Lower case, no full stop, names in double quotes, e.g.
 Texts that the specification prints literally (spec/*.md) are kept as printed.
 """
 
+import errno
 from typing import ClassVar
 
 
@@ -86,6 +87,14 @@ class HostFailed(WardianError):
 
 class OutOfSpace(HostFailed):
     """A disk is full; the message names the file system."""
+
+
+def unforeseen(error: Exception) -> WardianError:
+    """What a caller is told of an error that nobody has caught: of a full disk, what to do."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f' for "{error.filename}"' if error.filename else ""
+        return OutOfSpace(f"no space left{where}; free some on its file system, then retry")
+    return WardianError(f"internal error: {type(error).__name__}: {error}")
 
 
 class TooManyAttempts(WardianError):

@@ -33,7 +33,7 @@ from wardian.api.conversations import Crowd
 from wardian.api.routes import Request, Route
 from wardian.core.host import Host
 from wardian.core.server import allowed_origins
-from wardian.errors import Forbidden, NotFound, NotImplementedHere, WardianError
+from wardian.errors import Forbidden, NotFound, NotImplementedHere, WardianError, unforeseen
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ def _endpoint(host: Host, crowd: Crowd, route: Route) -> Endpoint:
             raise
         except Exception as failure:
             log.exception("%s %s failed", raw.method, raw.path)
-            return replies.error(WardianError(f"internal error: {type(failure).__name__}: {failure}"))
+            return replies.error(unforeseen(failure))
 
     return answer
 

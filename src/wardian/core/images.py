@@ -146,8 +146,8 @@ async def building(host: Host, where: Path | None = None) -> AsyncIterator[Path]
     """A fresh folder in the store (or `where`); gone afterwards, with what is left in it."""
     store = where or host.paths.images
     folder = store / f"{BUILD}{secrets.token_hex(8)}"
-    folder.mkdir(mode=0o700)
     try:
+        folder.mkdir(mode=0o700)
         yield folder
     except OSError as error:
         if error.errno in (28, 122):

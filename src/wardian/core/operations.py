@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
 from wardian.core.events import Events, timestamp
-from wardian.errors import Busy, Forbidden, InvalidInput, NotFound, WardianError
+from wardian.errors import Busy, Forbidden, InvalidInput, NotFound, WardianError, unforeseen
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +163,7 @@ class Operation:
             self._enter("Failure")
         except Exception as error:
             log.exception("operation %s (%s) failed", self.id, self.description)
-            self.err = f"internal error: {type(error).__name__}: {error}"
+            self.err = str(unforeseen(error))
             self._enter("Failure")
         else:
             if result is not None:

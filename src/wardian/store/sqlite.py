@@ -3,6 +3,7 @@
 The daemon owns the file (an exclusive lock), so everything in it is also kept in a dictionary and
 reading costs no I/O. Writes go through one thread, which commits all that has queued up with one
 fsync, and reach the dictionary and the caller only once they are on disk. Start at `commit`.
+On a full disk writes that add nothing to speak of, as deletions are, go on from a reserve.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from typing import Self
 
 from wardian.errors import HostFailed, OutOfSpace, StaleRevision, WardianError
 from wardian.ports import Document, Write
+from wardian.store.reserve import Reserve
 
 UPGRADES: tuple[str, ...] = (
     """
@@ -29,6 +31,10 @@ UPGRADES: tuple[str, ...] = (
     """,
 )
 """Statement n takes the file from schema version n to n+1; the version is SQLite's `user_version`."""
+
+
+SMALL_BYTES = 256
+"""By how much a write may enlarge the data of a full disk: a mark on a record that is to be deleted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +55,8 @@ class SqliteStore:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path = path
         self._connection = connection
+        self._reserve = Reserve(path.with_name(f"{path.name}.reserve"))
+        self._reserve.hold()
         self._revision: int = connection.execute(
             "SELECT value FROM meta WHERE name = 'revision'"
         ).fetchone()[0]
@@ -120,6 +128,25 @@ class SqliteStore:
         self._jobs.put(None)  # the end, also for the next call
 
     def _commit_batch(self, batch: Sequence[_Job]) -> Sequence[_Outcome]:
+        outcomes = self._try_batch(batch)
+        if not any(isinstance(result, OutOfSpace) for _, result in outcomes):
+            self._reserve.hold()
+            return outcomes
+        small = [job for job in batch if self._growth(job) <= SMALL_BYTES]
+        if small and self._reserve.release():
+            others = [(job, result) for job, result in outcomes if job not in small]
+            return [*others, *self._try_batch(small)]
+        return outcomes
+
+    def _growth(self, job: _Job) -> int:
+        """By how many bytes the job enlarges the data."""
+        grown = 0
+        for write in job.writes:
+            known = self._documents.get(write.key)
+            grown += len(write.value or b"") - (len(known.value) if known else 0)
+        return grown
+
+    def _try_batch(self, batch: Sequence[_Job]) -> Sequence[_Outcome]:
         before = self._revision
         try:
             self._connection.execute("BEGIN IMMEDIATE")

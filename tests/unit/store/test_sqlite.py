@@ -9,6 +9,7 @@ import pytest
 
 from wardian.errors import HostFailed, OutOfSpace
 from wardian.ports import Write
+from wardian.store.reserve import SIZE_BYTES
 from wardian.store.sqlite import UPGRADES, SqliteStore
 
 
@@ -92,6 +93,7 @@ async def test_a_full_disk_is_said_and_the_store_goes_on_once_there_is_room(tmp_
     with pytest.raises(OutOfSpace, match="no space left for database"):
         await store.commit([Write("big", bytes(100_000))])
     assert await store.get("big") is None
+    assert (tmp_path / "lxd.db.reserve").stat().st_size == SIZE_BYTES, "kept for deletions"
     store._connection.execute("PRAGMA max_page_count = 100000")
     await store.commit([Write("b", b"2")])
     assert [d.key for d in await store.list("")] == ["a", "b"]
