@@ -6,11 +6,15 @@ from wardian.cli import commands
 from wardian.cli.session import Session
 
 BASH = """_lxc() {
-    local IFS=$'\\n'
-    COMPREPLY=($(lxc completion words -- "${COMP_WORDS[@]:1:$COMP_CWORD}" 2>/dev/null))
-    [[ ${COMPREPLY[0]} == *: ]] && compopt -o nospace
-    if declare -F __ltrim_colon_completions > /dev/null; then
-        __ltrim_colon_completions "${COMP_WORDS[$COMP_CWORD]}"
+    local line=${COMP_LINE:0:COMP_POINT} typed current
+    IFS=$' \\t\\n' read -ra typed <<<"$line"
+    [[ $line != *[[:space:]] ]] || typed+=("")
+    current=${typed[-1]}
+    mapfile -t COMPREPLY < <(lxc completion words -- "${typed[@]:1}" 2>/dev/null)
+    [[ ${COMPREPLY[0]} != *: ]] || compopt -o nospace
+    # For bash a colon begins a new word: what stands before it must not be given again.
+    if [[ $current == *:* && $COMP_WORDBREAKS == *:* ]]; then
+        COMPREPLY=("${COMPREPLY[@]#"${current%"${current##*:}"}"}")
     fi
 }
 complete -F _lxc lxc
@@ -18,10 +22,12 @@ complete -F _lxc lxc
 ZSH = """#compdef lxc
 _lxc() {
     local -a found
-    found=("${(@f)$(lxc completion words -- "${(@)words[2,$CURRENT]}" 2>/dev/null)}")
-    compadd -a found
+    found=(${(f)"$(lxc completion words -- "${(@)words[2,$CURRENT]}" 2>/dev/null)"})
+    compadd -S '' -- ${(M)found:#*:}
+    compadd -- ${found:#*:}
 }
-compdef _lxc lxc
+# Loaded by name at the first use, or read in as a whole.
+if [[ $funcstack[1] == _lxc ]]; then _lxc; else compdef _lxc lxc; fi
 """
 FISH = """function __lxc_words
     set -l tokens (commandline -opc) (commandline -ct)
