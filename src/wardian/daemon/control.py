@@ -48,6 +48,27 @@ def wait_ready(paths: Paths, timeout_s: float) -> bool:
     return False
 
 
+def is_running(paths: Paths) -> bool:
+    """Whether a daemon holds the folder; asking starts none, as a connection to its socket may."""
+    lock = paths.root / ".lock"
+    if not lock.exists():
+        return False
+    inode = str(lock.stat().st_ino)
+    held = (line.split() for line in Path("/proc/locks").read_text().splitlines())
+    holders = [w[4] for w in held if w[1] == "FLOCK" and w[5].rpartition(":")[2] == inode]
+    return any(_has_open(pid, lock) for pid in holders)
+
+
+def _has_open(pid: str, file: Path) -> bool:
+    """Whether a process has the file open; a number of an inode may be that of another disk."""
+    try:
+        return any(fd.samefile(file) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.exists())
+    except PermissionError:  # we are not root: believe it
+        return True
+    except FileNotFoundError:
+        return False
+
+
 def shut_down(paths: Paths, timeout_s: float) -> bool:
     """Stop all containers and the daemon; whether it was gone within the time."""
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as witness:
@@ -79,6 +100,9 @@ def activation_reason(paths: Paths) -> str:
         merged: dict[str, str] = {}
         for profile in container.get("profiles", []):
             merged |= profiles.get(profile, {})
-        if wants_start(merged | container.get("config", {})):
+        merged |= container.get("config", {})
+        if wants_start(merged):
             return "Daemon has auto-started containers, activating..."
+        if merged.get("snapshots.schedule"):
+            return "Daemon has scheduled snapshots, activating..."
     return ""

@@ -97,6 +97,8 @@ def _control(command: str, paths: Paths, options: argparse.Namespace) -> int:
         if not control.wait_ready(paths, options.timeout):
             raise WardianError(f"LXD still not running after {options.timeout:g}s timeout.")
     elif command == "shutdown":
+        if not control.is_running(paths):
+            raise WardianError(f'the daemon of "{paths.root}" is not running')
         try:
             if not control.shut_down(paths, options.timeout):
                 raise WardianError(f"LXD still running after {options.timeout:g}s timeout.")
@@ -104,7 +106,7 @@ def _control(command: str, paths: Paths, options: argparse.Namespace) -> int:
             raise WardianError(
                 f'cannot reach the daemon at "{paths.socket}": {error.strerror}; is it running?'
             ) from error
-    elif reason := control.activation_reason(paths):
+    elif not control.is_running(paths) and (reason := control.activation_reason(paths)):
         logging.getLogger(__name__).debug(reason)
         control.request(paths, "GET", "/1.0")
     return 0

@@ -185,6 +185,7 @@ def inherited_socket() -> socket.socket | None:
     if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS", "0") == "0":
         return None
     listener = socket.socket(fileno=3)
+    listener.set_inheritable(False)
     listener.setblocking(False)
     return listener
 
