@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -37,7 +36,7 @@ def dormant() -> Iterator[Daemon]:
 
 @contextlib.contextmanager
 def waiting(daemon: Daemon) -> Iterator[socket.socket]:
-    """The daemon starts once somebody connects; yields where it says that it is ready. It is killed at the end."""
+    """The daemon starts once somebody connects; yields where it tells systemd. It is killed at the end."""
     path = daemon.folder / "lxd/unix.socket"
     path.unlink()
     told = daemon.folder / "notify"
