@@ -111,7 +111,10 @@ def test_owners_follow_the_id_map(daemon: Daemon, pool: Path, name: str) -> None
     daemon.lxc("init", "marked", name, "-p", "plain")
     os.chown(files / "ls", 77, 77, follow_symlinks=False)
     shared = first_id(daemon, name)
-    daemon.lxc("config", "set", name, "security.idmap.isolated", "true")
+    daemon.lxc("config", "set", name, "security.idmap.isolated=true", "security.protection.shift=true")
+    assert '"security.protection.shift" keeps them' in daemon.error("start", name)
+    check_marks(files, shared)
+    daemon.lxc("config", "unset", name, "security.protection.shift")
     daemon.lxc("start", name)
     isolated = first_id(daemon, name)
     assert isolated > shared

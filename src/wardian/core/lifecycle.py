@@ -331,7 +331,9 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
     container, wanted = await containers.settled(host, container, merged)
     merged = await containers.expanded(host, container)
     storage = host.storage.get(container.pool)
-    container = await owners.settle(host, container, wanted)
+    container = await owners.settle(
+        host, container, wanted, keep=keys.is_on(merged.config, "security.protection.shift")
+    )
     plugs = device_plugs.plan_all(host, container, merged.plugged, wanted)
     plan = _plan(host, container, merged, wanted, plugs)
     await host.runtime.load_modules(units.split_list(merged.config.get("linux.kernel_modules", "")))

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from wardian.core.host import Host
 from wardian.core.undo import Undo
+from wardian.errors import InvalidInput
 from wardian.model import idmap
 from wardian.model.container import Container, Pending
 from wardian.model.idmap import IdMap
@@ -51,11 +52,19 @@ async def fill(host: Host, container: Container, wanted: IdMap) -> Container:
     return recorded(container, target)
 
 
-async def settle(host: Host, container: Container, wanted: IdMap) -> Container:
-    """The stopped container, its files rewritten if they are not as due; the caller holds its lock."""
+async def settle(host: Host, container: Container, wanted: IdMap, *, keep: bool) -> Container:
+    """The stopped container, its files rewritten if they are not as due; the caller holds its lock.
+
+    keep: they must not be (`security.protection.shift`): InvalidInput if they would have to.
+    """
     target = await due(host, container, wanted)
     if target == on_disk(container):
         return container
+    if keep:
+        raise InvalidInput(
+            f'the files of container "{container.name}" have other owners than its id map needs, and '
+            '"security.protection.shift" keeps them; unset it, or go back to the former id map'
+        )
     storage = host.storage.get(container.pool)
     copy = _copy(container.name)
     async with Undo() as undo:

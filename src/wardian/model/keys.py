@@ -156,6 +156,13 @@ _OWN = (
         live="n/a",
     ),
     Key(
+        "security.protection.shift",
+        values.BOOL,
+        "Refuse to rewrite the owners of the container's files, where its id map changes and the file "
+        "system cannot show them mapped: it then does not start.",
+        default="false",
+    ),
+    Key(
         seccomp.ALLOW,
         values.CALLS,
         "System calls to allow, a line each; any other one kills its caller.",
