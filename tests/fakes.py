@@ -32,6 +32,7 @@ from wardian.ports import (
     Counters,
     DeviceContext,
     Document,
+    HostPart,
     ImageFiles,
     Inside,
     Interface,
@@ -398,6 +399,7 @@ class FakeHotplug:
 
     def __init__(self) -> None:
         self.changed = asyncio.Event()
+        self.parts: frozenset[HostPart] = frozenset({"devices"})
 
     def open(self) -> None:
         pass
@@ -405,9 +407,10 @@ class FakeHotplug:
     def close(self) -> None:
         pass
 
-    async def next_change(self) -> None:
+    async def next_change(self) -> frozenset[HostPart]:
         await self.changed.wait()
         self.changed.clear()
+        return self.parts
 
 
 class FakeRuntime:

@@ -481,8 +481,12 @@ class AddressWatch(Protocol):
         """Return at the next change of an address."""
 
 
+HostPart = Literal["devices", "cpus"]
+"""What of a host may come and go."""
+
+
 class Hotplug(Protocol):
-    """Knows when devices of the host come or go."""
+    """Knows when devices and CPUs of the host come or go."""
 
     def open(self) -> None:
         """Begin to listen. Needs a running loop."""
@@ -490,8 +494,8 @@ class Hotplug(Protocol):
     def close(self) -> None:
         """Stop listening."""
 
-    async def next_change(self) -> None:
-        """Return once device nodes came or went since the last time; several count as one."""
+    async def next_change(self) -> frozenset[HostPart]:
+        """What came or went since the last time, once something did: device nodes, CPUs."""
 
 
 # --- runtime -----------------------------------------------------------------------------------

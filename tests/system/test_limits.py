@@ -1,11 +1,14 @@
 """Limits of running containers, read back from the kernel."""
 
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.system.harness import Daemon
 from wardian.linux import cgroups
+
+CPUS = Path("/sys/devices/system/cpu")
 
 
 def pid_of(daemon: Daemon, container: str) -> int:
@@ -60,6 +63,12 @@ def test_cpus_are_shared_out_as_containers_come_change_and_go(daemon: Daemon, co
         assert cpu_set(daemon, container) == first
     finally:
         daemon.lxc("delete", "-f", "cpu-pinned")
+    # A CPU that went and came again: the kernel tells, here because it is asked to.
+    cgroups.Group(pid_of(daemon, container)).write("cpuset", ("cpuset.cpus", moved), ("cpuset.cpus", moved))
+    (CPUS / f"cpu{first}" / "uevent").write_text("online")
+    deadline = time.monotonic() + 30
+    while cpu_set(daemon, container) != first:
+        assert time.monotonic() < deadline
     daemon.lxc("config", "unset", container, "limits.cpu")
     assert cpu_set(daemon, container) == online
 

@@ -137,7 +137,10 @@ async def any_follows_host(host: Host, name: str) -> bool:
 
 
 async def refresh(host: Host, started: Started, container: Container, wanted: Devices) -> None:
-    """Give a running container the devices that the host has by now, and take away those that are gone."""
+    """Give a running container the devices that the host has by now, and take away those that are gone.
+
+    One that cannot be replaced stays as it was, and is logged; the others follow.
+    """
     plugs = await host.records.plugs.get(started.name)
     for name, plug in plugs.now.items():
         if not devices.follows_host(plug.options) or name not in wanted:
@@ -145,8 +148,8 @@ async def refresh(host: Host, started: Started, container: Container, wanted: De
         lenient = {**wanted, name: {**plug.options, "required": "false"}}
         found = plan(host, container, lenient, plugs.idmap, name)
         if found.plan != plug.plan:
-            await _detach(host, started, name, plug)
-            await _attach(host, started, name, replace(found, options=plug.options))
+            new = replace(found, options=plug.options)
+            await _logged(started, name, _replace(host, started, name, plug, new))
     after = await host.records.plugs.get(started.name)
     await _enforce(host, started, plugs, plugs.now, after.now)
 
@@ -215,6 +218,14 @@ async def _detach(host: Host, started: Started, name: str, plug: Plug) -> None:
         await driver.release(plug.plan)
         undo.on_failure(driver.prepare, plug.plan)
         await _note(host, started, name, None)
+        undo.keep()
+
+
+async def _replace(host: Host, started: Started, name: str, old: Plug, new: Plug) -> None:
+    async with Undo() as undo:
+        await _detach(host, started, name, old)
+        undo.on_failure(_attach, host, started, name, old)
+        await _attach(host, started, name, new)
         undo.keep()
 
 

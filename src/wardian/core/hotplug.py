@@ -1,6 +1,6 @@
-"""Devices that containers get when the host has them, and lose when it does not any more.
+"""What follows the host: devices that containers get and lose as it does, and how CPUs are shared out.
 
-Which these are says `model.devices.follows_host`.
+Which devices these are says `model.devices.follows_host`.
 """
 
 import asyncio
@@ -8,9 +8,10 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 
-from wardian.core import containers, device_plugs
+from wardian.core import containers, device_plugs, limits
 from wardian.core.host import Host
 from wardian.errors import NotFound, WardianError
+from wardian.ports import HostPart
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +38,21 @@ class _Follower:
 
     async def run(self) -> None:
         await self._host.ready.wait()
+        changed: frozenset[HostPart] = frozenset({"devices"})
         while True:
-            for name in list(self._host.running):
-                if name not in self._due:
-                    self._due.add(name)
-                    task = asyncio.create_task(self._refresh(name), name=f"devices of {name}")
-                    self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
-            await self._host.hotplug.next_change()
+            if "devices" in changed:
+                self._refresh_all()
+            if "cpus" in changed:
+                limits.host_changed(self._host)
+            changed = await self._host.hotplug.next_change()
+
+    def _refresh_all(self) -> None:
+        for name in list(self._host.running):
+            if name not in self._due:
+                self._due.add(name)
+                task = asyncio.create_task(self._refresh(name), name=f"devices of {name}")
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
 
     async def stop(self, task: asyncio.Task[None]) -> None:
         tasks = [task, *self._tasks]

@@ -91,6 +91,20 @@ def _wish(host: Host, name: str, config: Config) -> None:
         host.cpu_sets.pop(name, None)
 
 
+def host_changed(host: Host) -> None:
+    """CPUs of the host came or went: share out anew, and write it whatever we wrote before.
+
+    The kernel took a CPU that went from all sets. On cgroup v1 it does not give it back
+    (cgroup-v1/cpusets.rst, section 1.8), so containers that may use all of them are told, too.
+    """
+    host.cpu_sets.clear()
+    balance(host)
+    if host.runtime.cgroups == "v1" and CPU_SET in host.machine.control_files:
+        everything = cpus.render(host.runtime.cpus())
+        for name in host.running.keys() - host.cpu_wishes.keys():
+            _set_cpus(host, name, everything)
+
+
 def balance(host: Host) -> None:
     """Share out the CPUs among the containers that run and say how many they want."""
     if CPU_SET not in host.machine.control_files or not host.cpu_wishes:
@@ -98,8 +112,14 @@ def balance(host: Host) -> None:
     for name, chosen in cpus.balance(host.cpu_wishes, host.runtime.cpus()).items():
         if host.cpu_sets.get(name) == chosen or name not in host.running:
             continue
-        try:
-            host.runtime.limit(host.running[name], [(CPU_SET, cpus.render(chosen))])
+        if _set_cpus(host, name, cpus.render(chosen)):
             host.cpu_sets[name] = chosen
-        except HostFailed as error:
-            log.warning('container "%s" keeps its CPUs: %s', name, error)
+
+
+def _set_cpus(host: Host, name: str, text: str) -> bool:
+    try:
+        host.runtime.limit(host.running[name], [(CPU_SET, text)])
+    except HostFailed as error:
+        log.warning('container "%s" keeps its CPUs: %s', name, error)
+        return False
+    return True

@@ -147,6 +147,32 @@ async def test_what_follows_the_host_is_planned_anew(host: Host, machine: Machin
     assert await names(host) == set(wanted)
 
 
+async def test_a_device_that_cannot_be_replaced_stays(
+    host: Host, machine: Machine, faults: Faults, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert isinstance(host.devices, dict)
+    host.devices["usb"] = machine
+    wanted = {**BEFORE, "u": {"type": "usb"}, "v": {"type": "usb"}}
+    await follow(host, wanted)
+    machine.missing = {"u"}
+    faults.steps.clear()
+    await device_plugs.refresh(host, STARTED, CONTAINER, wanted)
+    count = 1 + next(n for n in range(len(faults.steps) - 1, 0, -1) if faults.steps[n] == "attach no u")
+    for number in range(count):
+        machine.missing = set()
+        await device_plugs.refresh(host, STARTED, CONTAINER, wanted)
+        machine.missing = {"u", "v"}
+        faults.steps.clear()
+        faults.fail_at = number
+        await device_plugs.refresh(host, STARTED, CONTAINER, wanted)
+        faults.fail_at = None
+        assert "told to fail" in caplog.text
+        caplog.clear()
+        found = set(machine.attached) - set(BEFORE)
+        assert found in ({"u", "no v"}, {"no u", "v"}), f"step {number} failed"  # the other one follows
+        assert await names(host) == set(wanted)
+
+
 async def test_the_end_of_a_container_releases_all(host: Host, machine: Machine, tmp_path: Path) -> None:
     await follow(host, AFTER)
     await device_plugs.release(host, "c1")

@@ -71,3 +71,20 @@ def test_a_reboot_gets_all_limits_again(four: Host) -> None:
     limits.again(four, "a", {"limits.cpu": "1", "limits.processes": "7"})
     written = runtime_of(four).written["a"]
     assert (written["cpuset.cpus"], written["pids.max"], written["memory.max"]) == ("0", "7", "max")
+
+
+def test_sets_are_written_again_when_cpus_come_or_go(four: Host) -> None:
+    run(four, "a", "2")
+    run(four, "b", "2")
+    run(four, "free")
+    runtime_of(four).cpu_numbers = (0, 1)
+    limits.host_changed(four)
+    assert (cpu_set(four, "a"), cpu_set(four, "b")) == ("0-1", "0-1")
+    runtime_of(four).cpu_numbers = (0, 1, 2, 3)
+    runtime_of(four).written.clear()
+    limits.host_changed(four)
+    assert (cpu_set(four, "a"), cpu_set(four, "b")) == ("0-1", "2-3")
+    assert cpu_set(four, "free") is None
+    runtime_of(four).cgroups = "v1"
+    limits.host_changed(four)
+    assert cpu_set(four, "free") == "0-3"

@@ -1,5 +1,6 @@
 """What the kernel says of devices, decoded."""
 
+from wardian.drivers import hotplug
 from wardian.linux.uevents import Uevent, parse
 
 
@@ -10,6 +11,17 @@ def test_an_event_is_read() -> None:
     )
     assert parse(message) == Uevent("add", "block", "loop9")
     assert parse(b"add@/x\0ACTION=add\0SUBSYSTEM=net\0") == Uevent("add", "net", "")
+
+
+def test_what_an_event_says_came_or_went() -> None:
+    assert hotplug.part(Uevent("offline", "cpu", "")) == "cpus"
+    assert hotplug.part(Uevent("add", "block", "loop9")) == "devices"
+    for other in (
+        Uevent("change", "cpu", ""),
+        Uevent("add", "net", ""),
+        Uevent("bind", "usb", "bus/usb/1/2"),
+    ):
+        assert hotplug.part(other) is None
 
 
 def test_what_is_no_event_is_none() -> None:
