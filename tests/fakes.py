@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import shutil
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -29,6 +29,7 @@ from wardian.model.plans import DevicePlan, Node
 from wardian.model.proxies import Proxies
 from wardian.ports import (
     Command,
+    Counted,
     Counters,
     DeviceContext,
     Document,
@@ -269,7 +270,7 @@ class FakeRootfs:
         *,
         compression: str,
         seal: str = "",
-        counted: Callable[[int], None],
+        counted: Counted,
     ) -> Packed:
         self._faults.step("pack")
         content = b"".join(part.content for part in parts if isinstance(part, PackedFile))

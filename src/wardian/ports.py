@@ -212,6 +212,12 @@ Received = Callable[[int], None]
 """Called with the bytes of a file that are here by now; often."""
 
 
+class Counted(Protocol):
+    """Called with the bytes that are done by now; often. about: how many it will be, once guessed."""
+
+    def __call__(self, position: int, about: int | None = None) -> None: ...
+
+
 @dataclass(frozen=True)
 class ImageFiles:
     """The one or two files of an image. rootfs None: unified tarball."""
@@ -294,13 +300,13 @@ class Rootfs(Protocol):
         *,
         compression: str,
         seal: str = "",
-        counted: Callable[[int], None],
+        counted: Counted,
     ) -> Packed:
         """Write a tar archive to a new path; the same parts always make the same bytes.
 
         compression: as of images.compression_algorithm. seal: name of a last file that holds the
-        sha256 of all that comes before it, uncompressed. counted: called with the uncompressed
-        bytes so far; often. The caller removes the target on failure.
+        sha256 of all that comes before it, uncompressed. counted: for uncompressed bytes. The caller
+        removes the target on failure.
         """
 
     async def read_member(self, archive: Path, name: str, idmap: IdMap) -> bytes:

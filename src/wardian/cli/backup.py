@@ -9,6 +9,7 @@ import sys
 from wardian.cli.options import Values
 from wardian.cli.session import Session, container_url, need
 from wardian.client.connection import ApiError, envelope
+from wardian.client.download import pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,13 +65,13 @@ def _save(daemon: Connection, path: str, target: str) -> None:
     if response.status != 200:
         raise ApiError(str(json.loads(response.read()).get("error")), response.status)
     if target == "-":
-        for chunk in response.chunks():
+        for chunk in pieces(daemon, path, response):
             sys.stdout.buffer.write(chunk)
         return
     unfinished = f"{target}.part"
     try:
         with open(unfinished, "wb") as file:
-            for chunk in response.chunks():
+            for chunk in pieces(daemon, path, response):
                 file.write(chunk)
         os.replace(unfinished, target)
     except BaseException as error:

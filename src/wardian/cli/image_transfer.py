@@ -9,6 +9,7 @@ import sys
 from wardian.cli.session import Session
 from wardian.client import jsontext
 from wardian.client.connection import ApiError, Connection, envelope, quote
+from wardian.client.download import pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ def _multipart(parts: Sequence[tuple[bytes, str]], end: bytes) -> Iterator[bytes
 
 def download(daemon: Connection, fingerprint: str, target: str) -> None:
     """Fetch an image to a folder, a file name (unified images), or stdout (`-`)."""
-    response = daemon.send("GET", f"/1.0/images/{quote(fingerprint)}/export")
+    source = f"/1.0/images/{quote(fingerprint)}/export"
+    response = daemon.send("GET", source)
     if response.status != 200:
         raise ApiError(str(jsontext.loads(response.read()).get("error")), response.status)
     kind = response.headers.get("content-type", "")
@@ -128,14 +130,14 @@ def download(daemon: Connection, fingerprint: str, target: str) -> None:
         _save_parts(response.chunks(), kind.partition("boundary=")[2].strip('"').encode(), target)
         return
     if target == "-":
-        for chunk in response.chunks():
+        for chunk in pieces(daemon, source, response):
             sys.stdout.buffer.write(chunk)
         return
     name = safe_name(response.headers.get("content-disposition", "").partition("filename=")[2])
     extension = name.partition(".")[2]
     path = os.path.join(target, name) if os.path.isdir(target) else f"{target}.{extension}"
     with open(path, "wb") as file:
-        for chunk in response.chunks():
+        for chunk in pieces(daemon, source, response):
             file.write(chunk)
 
 

@@ -25,6 +25,13 @@ def test_a_report_has_percentage_speed_and_time_left(
     assert report(position, total, elapsed_s)[0] == text
 
 
+def test_what_follows_from_a_guess_says_so_and_is_never_complete() -> None:
+    assert report(40 * MB, 100 * MB, 4.0, is_guess=True)[0] == "~40% (10.00MB/s, ~6s left)"
+    text, details = report(101 * MB, 100 * MB, 10.0, is_guess=True)
+    assert text == "~99% (10.10MB/s)"
+    assert details["percent"] == "99" and details["estimate"] == "true"
+
+
 def test_programs_get_numbers() -> None:
     assert report(MB, 4 * MB, 2.0)[1] == {"processed": str(MB), "speed": str(MB // 2), "percent": "25"}
     assert "percent" not in report(MB, None, 2.0)[1]

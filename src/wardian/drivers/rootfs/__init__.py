@@ -2,14 +2,23 @@
 
 import asyncio
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from wardian.drivers.rootfs import bootstrap, owners, pack, patch, render, templates, unpack
 from wardian.errors import HostFailed, OutOfSpace
 from wardian.model.idmap import IdMap
 from wardian.model.proxies import Proxies
-from wardian.ports import ImageFiles, Packed, PackedFile, PackedTree, Progress, Received, TemplateJob
+from wardian.ports import (
+    Counted,
+    ImageFiles,
+    Packed,
+    PackedFile,
+    PackedTree,
+    Progress,
+    Received,
+    TemplateJob,
+)
 
 
 class ConfinedRootfs:
@@ -73,7 +82,7 @@ class ConfinedRootfs:
         *,
         compression: str,
         seal: str = "",
-        counted: Callable[[int], None],
+        counted: Counted,
     ) -> Packed:
         """See ports.Rootfs."""
         return await pack.pack(parts, target, idmap, compression=compression, seal=seal, counted=counted)

@@ -7,16 +7,18 @@ mark. The same content gives the same bytes: sorted names, no access times, no n
 import asyncio
 import hashlib
 import os
+import stat
 import tarfile
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from wardian.drivers.rootfs import unpack
 from wardian.errors import HostFailed
 from wardian.linux import process
 from wardian.model.idmap import IdMap
-from wardian.ports import Packed, PackedFile, PackedTree
+from wardian.ports import Counted, Packed, PackedFile, PackedTree
 
 TAR = (
     *("tar", "--create", "--file=-", "--blocking-factor=1", "--sort=name", "--numeric-owner"),
@@ -32,6 +34,8 @@ COMPRESSORS: dict[str, tuple[str, ...]] = {
     "zstd": ("zstd", "-c", "-q", "-T0"),
 }
 BLOCK = 512
+HEAD_BYTES = 3 * BLOCK
+"""Of a member: its header, and an extended one for times that are no whole seconds."""
 END = bytes(2 * BLOCK)
 """Ends a tar archive."""
 CHUNK = unpack.PIPE_BYTES
@@ -69,25 +73,69 @@ async def pack(
     *,
     compression: str,
     seal: str,
-    counted: Callable[[int], None],
+    counted: Counted,
 ) -> Packed:
     """See ports.Rootfs."""
     sink = _Sink(target)
     try:
-        async with _compressor(compression, sink) as put:
+        async with _compressor(compression, sink) as put, _guess(parts) as about:
             total, digest = 0, hashlib.sha256()
             async for chunk in _stream(parts, idmap):
                 if seal:
                     digest.update(chunk)
                 await put(chunk)
                 total += len(chunk)
-                counted(total)
+                counted(total, about())
             if seal:
                 await put(member(seal, digest.hexdigest().encode()))
             await put(END)
         return await asyncio.to_thread(sink.finish)
     finally:
         sink.close()
+
+
+@asynccontextmanager
+async def _guess(parts: Sequence[PackedFile | PackedTree]) -> AsyncIterator[Callable[[], int | None]]:
+    """What tells about how large the archive will be; None while the files are still being counted."""
+    stop = threading.Event()
+    counting = asyncio.create_task(asyncio.to_thread(about_bytes, parts, stop), name="count files")
+    try:
+        yield lambda: counting.result() if counting.done() else None
+    finally:
+        stop.set()
+        await asyncio.wait([counting])
+
+
+def about_bytes(parts: Sequence[PackedFile | PackedTree], stop: threading.Event) -> int:
+    """The size of the archive but for what only tar knows: holes, attributes, long names."""
+    total = sum(len(member(part.name, part.content)) for part in parts if isinstance(part, PackedFile))
+    for part in parts:
+        if isinstance(part, PackedTree):
+            for name in part.names:
+                total += _tree_bytes(part.folder / name, stop)
+    return total
+
+
+def _tree_bytes(top: Path, stop: threading.Event) -> int:
+    """As above, of a file or tree; counting ends at what vanishes meanwhile."""
+    total, linked = HEAD_BYTES, set()
+    if not top.is_dir():
+        with suppress(OSError):
+            total += top.lstat().st_size
+        return total
+    with suppress(OSError):
+        for _, folders, files, fd in os.fwalk(top):
+            for name in (*folders, *files):
+                found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                total += HEAD_BYTES
+                if not stat.S_ISREG(found.st_mode) or found.st_ino in linked:
+                    continue
+                if found.st_nlink > 1:
+                    linked.add(found.st_ino)
+                total += -(-found.st_size // BLOCK) * BLOCK
+            if stop.is_set():
+                break
+    return total
 
 
 @asynccontextmanager
