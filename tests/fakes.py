@@ -6,7 +6,11 @@ Every step that changes something passes `Faults.step`, so that a test can let e
 import asyncio
 import contextlib
 import hashlib
+import io
+import os
 import shutil
+import socket
+import tarfile
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -181,6 +185,46 @@ class FakeStorage:
     async def delete(self, volume: Volume) -> None:
         self._faults.step(f"delete {volume.kind} volume")
         shutil.rmtree(self.path(volume), ignore_errors=True)
+
+    def transports(self) -> tuple[str, ...]:
+        return ("rsync",)
+
+    async def origin(self, snapshot: Volume) -> str:
+        return ""
+
+    async def send(self, volume: Volume, fd: int, transport: str, base: Volume | None = None) -> None:
+        self._faults.step(f"send {volume.kind} volume")
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            archive.add(self.path(volume), ".")
+        with socket.socket(fileno=os.dup(fd)) as ours:
+            ours.setblocking(False)
+            await asyncio.get_running_loop().sock_sendall(ours, packed.getvalue())
+            ours.shutdown(socket.SHUT_WR)
+
+    async def receive(self, volume: Volume, fd: int, transport: str, base: Volume | None = None) -> None:
+        if self.path(volume).exists():
+            raise AlreadyExists(f'volume "{volume.name}" already exists')
+        self._faults.step(f"receive {volume.kind} volume")
+        packed = b""
+        with socket.socket(fileno=os.dup(fd)) as ours:
+            ours.setblocking(False)
+            while chunk := await asyncio.get_running_loop().sock_recv(ours, 65536):
+                packed += chunk
+        if not packed:
+            raise HostFailed("the other side ended the transfer too early")
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(self.path(volume))
+
+    async def refresh(self, volume: Volume, fd: int) -> None:
+        old = self.path(volume).with_name(".old")
+        self.path(volume).rename(old)
+        try:
+            await self.receive(volume, fd, "rsync")
+        except BaseException:
+            old.rename(self.path(volume))
+            raise
+        shutil.rmtree(old)
 
     async def sweep(self) -> None:
         pass

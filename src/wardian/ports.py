@@ -173,6 +173,39 @@ class Storage(Protocol):
     async def delete(self, volume: Volume) -> None:
         """Remove the volume and all that is nested in it; harmless if it does not exist."""
 
+    def transports(self) -> tuple[str, ...]:
+        """Ways in which volumes of this pool travel, best first, e.g. ("btrfs", "rsync").
+
+        "rsync" is always the last and understood by every pool.
+        """
+
+    async def send(self, volume: Volume, fd: int, transport: str, base: Volume | None = None) -> None:
+        """Write the volume to the connected stream socket `fd`, which the caller owns and closes.
+
+        One volume per socket: it is made blocking, and its end is the end of the stream. Both sides talk.
+        base: a snapshot that the receiver has with the same content, if its `origin` there is the same:
+        only the difference is sent (btrfs; rsync ignores it). HostFailed if the other side gives up.
+        """
+
+    async def receive(self, volume: Volume, fd: int, transport: str, base: Volume | None = None) -> None:
+        """Make a volume from what `send` writes to the other end of the socket `fd`, all or nothing.
+
+        base: the local volume that holds the sender's base; with rsync any volume much like the one that
+        comes: what they share need not travel. The stream is not trusted: it reaches nothing but the
+        new volume. After a failure or cancellation nothing is left, after a crash `sweep` removes it.
+        AlreadyExists; InvalidInput for what is no volume; OutOfSpace; HostFailed if the other side gives up.
+        """
+
+    async def refresh(self, volume: Volume, fd: int) -> None:
+        """Give a volume that exists the content that comes by "rsync", all or nothing; as `receive`.
+
+        No container runs on it.
+        """
+
+    async def origin(self, snapshot: Volume) -> str:
+        """What is the same for a snapshot and for those that were received from it, by another transport
+        than "rsync"; empty where that is not known: it can be nobody's base then."""
+
     async def sweep(self) -> None:
         """Remove what interrupted calls left behind; called once at start-up."""
 

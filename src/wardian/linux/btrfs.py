@@ -6,6 +6,7 @@ Each call blocks; drivers run them in a thread. Folders are given by fd, entries
 import fcntl
 import os
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 MAGIC = 0x9123683E
@@ -17,6 +18,7 @@ _SNAP_CREATE_V2 = 0x50009417
 _SNAP_DESTROY = 0x5000940F
 _SUBVOL_SETFLAGS = 0x4008941A
 _INO_LOOKUP = 0xD0009412
+_GET_SUBVOL_INFO = 0x81F8943C
 _RDONLY = 1 << 1
 _NAME_BYTES = 4039
 _PATH_BYTES = 4087
@@ -66,3 +68,27 @@ def is_subvolume(path: Path) -> bool:
         return path.lstat().st_ino == FIRST_INODE
     except FileNotFoundError:
         return False
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What tells subvolumes apart, and those that were received from each other alike; 16 bytes each."""
+
+    own: bytes
+    parent: bytes
+    """Of the subvolume that it was snapshotted from; zeros if none."""
+    received: bytes
+    """Of the subvolume that was sent to make it; zeros if none, or if it was writable since."""
+
+    @property
+    def content(self) -> bytes:
+        """The same for a read-only subvolume and those that were received from it."""
+        return self.received if any(self.received) else self.own
+
+
+def identity(fd: int) -> Identity:
+    """Of the subvolume that holds the open file."""
+    # struct btrfs_ioctl_get_subvol_info_args: the three UUIDs are behind 296 bytes of ids and the name.
+    buffer = bytearray(504)
+    fcntl.ioctl(fd, _GET_SUBVOL_INFO, buffer)
+    return Identity(*struct.unpack_from("=16s16s16s", buffer, 296))

@@ -1,14 +1,16 @@
 """Run a program that can touch one folder and nothing else of the host.
 
-A program of its own (`python3 -I -S confine.py ...`), started by drivers/rootfs for every archive:
-content is never trusted. Order of events, all before the confined program starts:
+A program of its own (`python3 -I -S confine.py ...`), started by drivers/rootfs for every archive and by
+drivers/storage for every volume that travels: content is never trusted. Order of
+events, all before the confined program starts:
 
 1. new mount, network, IPC and process namespaces;
 2. a new root of tmpfs with the system's programs read-only, and the given mounts at /target and
    /archive (detached idmapped mounts made by the daemon: owners on disk stay unshifted);
-3. the old root is gone, then our own privileges: a user namespace whose root is nobody outside.
+3. the old root is gone, then our own privileges: a user namespace whose root is nobody outside. Without
+   one (files of any owner, devices) root keeps the rights to make and read files, and no others.
 
-Usage: confine.py USERNS_FD TARGET_FD|- ARCHIVE_FD|- PROGRAM [ARG ...]
+Usage: confine.py USERNS_FD|- TARGET_FD|- ARCHIVE_FD|- PROGRAM [ARG ...]
 """
 
 import os
@@ -23,6 +25,11 @@ from wardian.linux import syscalls
 SYSTEM = ("bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr")
 NEW_ROOT = "/tmp"
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+FILE_RIGHTS = (
+    *(syscalls.CAP_CHOWN, syscalls.CAP_DAC_OVERRIDE, syscalls.CAP_FOWNER, syscalls.CAP_FSETID),
+    *(syscalls.CAP_MKNOD, syscalls.CAP_SETFCAP),
+)
+"""To own, read and make files of every kind; not to open devices, mount, or open files by their number."""
 OPEN_FILES = 4096
 PROCESSES = 256
 
@@ -61,12 +68,16 @@ def show_system(name: str) -> None:
         os.close(tree)
 
 
-def drop_privileges(userns_fd: int) -> None:
-    """Become root of the user namespace, which is nobody outside."""
+def drop_privileges(userns_fd: int | None) -> None:
+    """Become root of the user namespace, which is nobody outside; or root with few rights."""
     os.setgroups([])
-    syscalls.setns(userns_fd, syscalls.CLONE_NEWUSER)
+    if userns_fd is not None:
+        syscalls.setns(userns_fd, syscalls.CLONE_NEWUSER)
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
+    if userns_fd is None:
+        syscalls.bound(FILE_RIGHTS)
+        syscalls.capset(FILE_RIGHTS)
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -81,7 +92,7 @@ def main(arguments: list[str]) -> int:
     child = os.fork()
     if child == 0:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-        drop_privileges(int(userns))
+        drop_privileges(None if userns == "-" else int(userns))
         os.umask(0o022)
         os.chdir("/target")
         os.closerange(3, OPEN_FILES)

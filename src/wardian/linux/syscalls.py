@@ -6,6 +6,7 @@ libraries go by number; the numbers from 424 on are the same on every architectu
 """
 
 import ctypes
+import errno
 import os
 from collections.abc import Sequence
 
@@ -64,6 +65,9 @@ CAP_DAC_OVERRIDE = 1
 CAP_DAC_READ_SEARCH = 2
 CAP_FOWNER = 3
 CAP_FSETID = 4
+CAP_MKNOD = 27
+CAP_SETFCAP = 31
+MOST_CAPABILITIES = 64
 _CAPABILITY_VERSION_3 = 0x20080522
 
 _SYS_OPEN_TREE = 428
@@ -223,6 +227,19 @@ def capset(capabilities: Sequence[int]) -> None:
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     data = (ctypes.c_uint32 * 6)(mask, mask, 0, 0, 0, 0)
     _checked(_libc.capset(header, data))
+
+
+def bound(capabilities: Sequence[int]) -> None:
+    """Let no program that is executed from now on have other capabilities than these (CAP_*)."""
+    for number in range(MOST_CAPABILITIES):
+        if number in capabilities:
+            continue
+        try:
+            prctl(PR_CAPBSET_DROP, number)
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # the kernel has no more of them
+                return
+            raise
 
 
 def fstatfs_type(fd: int) -> int:

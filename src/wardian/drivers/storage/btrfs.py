@@ -3,18 +3,21 @@
 The pool is a loop file of ours, a block device, or a folder on a btrfs that exists.
 """
 
-import asyncio
 import os
 import platform
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
-from wardian.drivers.storage import folders, tree
+from wardian.drivers.storage import btrfs_streams, folders, rsync, sockets, threads, tree
 from wardian.errors import HostFailed, InvalidInput
-from wardian.linux import btrfs, mounts, process, syscalls
+from wardian.linux import btrfs, mounts, process, syscalls, userns
 from wardian.model.idmap import IdMap
 from wardian.ports import Space, Traits, Volume
+
+T = TypeVar("T")
 
 MOUNT_OPTIONS = "user_subvol_rm_allowed,discard=async"
 
@@ -170,26 +173,36 @@ class BtrfsStorage:
 
     async def create(self, volume: Volume) -> None:
         """See ports.Storage."""
-        await self._do(f'create volume "{volume.name}"', lambda: self._create(volume))
+        what = f'create volume "{volume.name}"'
+        await self._do(what, lambda: self._create(volume), lambda: self._delete(volume))
 
     def _create(self, volume: Volume) -> None:
         place = self._folders.free(volume)
-        with _folder(place.parent) as parent:
-            made = folders.temporary(place)
+        made = folders.temporary(place)
+        self._empty(made)
+        folders.settle(made, place)
+
+    def _empty(self, made: Path) -> None:
+        with _folder(made.parent) as parent:
             btrfs.create_subvolume(parent, made.name)
-            made.chmod(0o700)
-            folders.settle(made, place)
+        made.chmod(0o700)
 
     async def copy(self, source: Volume, target: Volume) -> None:
         """See ports.Storage."""
-        await self._do(f'copy volume "{source.name}"', lambda: self._clone(source, target))
+        await self._make_clone(f'copy volume "{source.name}"', source, target, read_only=False)
 
     async def snapshot(self, source: Volume, target: Volume) -> None:
         """See ports.Storage."""
-        what = f'snapshot volume "{source.name}"'
-        await self._do(what, lambda: self._clone(source, target, read_only=True))
+        await self._make_clone(f'snapshot volume "{source.name}"', source, target, read_only=True)
 
-    def _clone(self, source: Volume, target: Volume, *, read_only: bool = False) -> None:
+    async def _make_clone(self, what: str, source: Volume, target: Volume, *, read_only: bool) -> None:
+        await self._do(
+            what,
+            lambda: self._clone(source, target, read_only=read_only),
+            lambda: self._delete(target),
+        )
+
+    def _clone(self, source: Volume, target: Volume, *, read_only: bool) -> None:
         origin, place = self._folders.existing(source), self._folders.free(target)
         made = folders.temporary(place)
         self._clone_tree(origin, made)
@@ -205,6 +218,7 @@ class BtrfsStorage:
         """
         with _folder(origin) as top, _folder(made.parent) as parent:
             btrfs.snapshot(top, parent, made.name)
+            made.chmod(0o700)  # whoever is let in to the origin
             for nested in nested_subvolumes(origin):
                 inside = nested.relative_to(origin)
                 place = made / inside
@@ -271,10 +285,167 @@ class BtrfsStorage:
     async def sweep(self) -> None:
         """See ports.Storage."""
         for path in self._folders.remains():
-            if btrfs.is_subvolume(path):
-                await self._do("sweep", lambda path=path: self._remove(path))  # type: ignore[misc]
-            else:
-                await tree.remove(path)
+            await self._do("sweep", lambda path=path: self._discard(path))  # type: ignore[misc]
+
+    def _discard(self, path: Path) -> None:
+        """Remove something in the making: a subvolume, or a folder with subvolumes that were received."""
+        if not path.exists():
+            return
+        if btrfs.is_subvolume(path):
+            self._remove(path)
+            return
+        nested = nested_subvolumes(path)
+        for subvolume in nested:
+            with _folder(subvolume) as fd:
+                btrfs.set_read_only(fd, False)
+        for subvolume in reversed(nested):
+            self._destroy(subvolume)
+        shutil.rmtree(path)
+
+    # --- volumes that travel -------------------------------------------------------------------
+
+    def transports(self) -> tuple[str, ...]:
+        """See ports.Storage. Only the kernel's own root may send and receive subvolumes."""
+        return (btrfs_streams.NAME, rsync.NAME) if userns.is_initial() else (rsync.NAME,)
+
+    async def origin(self, snapshot: Volume) -> str:
+        """See ports.Storage."""
+        place = self._folders.existing(snapshot)
+        return (await self._do("read a volume", lambda: _identity(place))).content.hex()
+
+    async def send(self, volume: Volume, fd: int, transport: str, base: Volume | None = None) -> None:
+        """See ports.Storage."""
+        async with sockets.ending(fd):
+            what = f'send volume "{volume.name}"'
+            origin = self._folders.existing(volume)
+            if transport != btrfs_streams.NAME:
+                rsync.refuse_others(transport)
+                await self._send_files(volume, origin, fd, what)
+                return
+            parent = self._folders.existing(base) if base else None
+            made = folders.temporary(origin)
+            try:
+                frozen = await self._do(what, lambda: self._freeze(origin, made, volume.is_snapshot))
+                await btrfs_streams.send(frozen, parent, fd, what)
+            finally:
+                await self._do(what, lambda: self._discard(made))
+
+    async def _send_files(self, volume: Volume, origin: Path, fd: int, what: str) -> None:
+        """Send by rsync what the volume is at this moment."""
+        if volume.is_snapshot:
+            await rsync.send(origin, fd, what)
+            return
+        made = folders.temporary(origin)
+        try:
+            await self._do(what, lambda: self._clone_tree(origin, made))
+            await rsync.send(made, fd, what)
+        finally:
+            await self._do(what, lambda: self._discard(made))
+
+    def _freeze(self, origin: Path, made: Path, is_frozen: bool) -> list[tuple[str, Path]]:
+        """Read-only subvolumes with what the volume is, below `made`; nested ones with their paths in it."""
+        made.mkdir(mode=0o700)
+        with _folder(origin) as top, _folder(made) as folder:
+            if not is_frozen:
+                btrfs.snapshot(top, folder, "0", read_only=True)
+            found = [("", origin if is_frozen else made / "0")]
+            for number, nested in enumerate(nested_subvolumes(origin), 1):
+                inside = nested.relative_to(origin)
+                with _inside(top, inside) as fd:
+                    btrfs.snapshot(fd, folder, str(number), read_only=True)
+                found.append((str(inside), made / str(number)))
+        return found
+
+    async def receive(self, volume: Volume, fd: int, transport: str, base: Volume | None = None) -> None:
+        """See ports.Storage."""
+        async with sockets.ending(fd):
+            what = f'receive volume "{volume.name}"'
+            place = self._folders.free(volume)
+            made, settled = folders.temporary(place), folders.temporary(place)
+            origin = self._folders.existing(base) if base else None
+
+            def take_back() -> None:
+                self._delete(volume)
+
+            try:
+                if transport != btrfs_streams.NAME:
+                    rsync.refuse_others(transport)
+                    await self._do(
+                        what, lambda: self._clone_tree(origin, made) if origin else self._empty(made)
+                    )
+                    await rsync.receive(made, fd, what)
+                    await self._do(what, lambda: self._settle(made, volume, place), take_back)
+                    return
+                await self._do(what, lambda: made.mkdir(mode=0o700))
+                received = await btrfs_streams.receive(made, fd, what)
+                await self._do(what, lambda: self._check_parents(received, origin))
+                await self._do(what, lambda: self._assemble(received, settled, volume, place), take_back)
+            finally:
+                await self._do(what, lambda: self._discard(made))
+                await self._do(what, lambda: self._discard(settled))
+
+    async def refresh(self, volume: Volume, fd: int) -> None:
+        """See ports.Storage."""
+        async with sockets.ending(fd):
+            what = f'receive volume "{volume.name}"'
+            place = self._folders.existing(volume)
+            made = folders.temporary(place)
+            try:
+                await self._do(what, lambda: self._clone_tree(place, made))
+                await rsync.receive(made, fd, what)
+                await self._do(what, lambda: self._take_over(made, volume, place))
+            finally:
+                await self._do(what, lambda: self._discard(made))
+
+    def _take_over(self, made: Path, volume: Volume, place: Path) -> None:
+        folders.shut(made)
+        folders.check_layout(made, volume.kind)
+        folders.exchange(made, place)
+
+    def _settle(self, made: Path, volume: Volume, place: Path) -> None:
+        """What was received into a writable subvolume becomes the volume."""
+        folders.shut(made)
+        folders.check_layout(made, volume.kind)
+        if volume.is_snapshot:
+            with _folder(made) as fd:
+                btrfs.set_read_only(fd, True)
+        folders.settle(made, place)
+
+    def _assemble(
+        self, received: Sequence[tuple[str, Path]], made: Path, volume: Volume, place: Path
+    ) -> None:
+        """Make the volume out of subvolumes that were received, the first with the others nested in it.
+
+        One without others stays what was received, if it is a snapshot: so it can be a base later on.
+        """
+        whole = volume.is_snapshot and len(received) == 1
+        with _folder(received[0][1]) as top, _folder(made.parent) as parent:
+            btrfs.snapshot(top, parent, made.name, read_only=whole)
+        if whole:
+            folders.check_layout(made, volume.kind)
+            folders.settle(made, place)
+            return
+        with _folder(made) as top:
+            for path, subvolume in received[1:]:
+                inside = Path(path)
+                with _inside(top, inside.parent) as folder, _folder(subvolume) as fd:
+                    btrfs.snapshot(fd, folder, inside.name)
+        self._settle(made, volume, place)
+
+    def _check_parents(self, received: Sequence[tuple[str, Path]], base: Path | None) -> None:
+        """InvalidInput if a stream was made from anything here but the base: it would show its files."""
+        known = {bytes(16)}
+        if base is not None:
+            content = _identity(base).content
+            places = (self._folders.path(volume) for volume in self._folders.volumes() if volume.is_snapshot)
+            known |= {found.own for found in map(_identity, places) if found.content == content}
+        for path, subvolume in received:
+            if not btrfs.is_subvolume(subvolume) or subvolume.is_symlink():
+                raise InvalidInput("what was received is no subvolume")
+            if _identity(subvolume).parent not in (known if not path else {bytes(16)}):
+                raise InvalidInput(
+                    "what was received is the difference to another volume than was asked for"
+                )
 
     # --- sizes ---------------------------------------------------------------------------------
 
@@ -308,11 +479,16 @@ class BtrfsStorage:
         """See ports.Storage."""
         return Space(*tree.space(self._folders.root))
 
-    async def _do(self, what: str, work: Callable[[], None]) -> None:
+    async def _do(self, what: str, work: Callable[[], T], take_back: Callable[[], None] | None = None) -> T:
         try:
-            await asyncio.to_thread(work)
+            return await threads.run(work, take_back)
         except OSError as error:
             raise folders.failed(what, self.name, error) from error
+
+
+def _identity(place: Path) -> btrfs.Identity:
+    with _folder(place) as fd:
+        return btrfs.identity(fd)
 
 
 def nested_subvolumes(top: Path) -> list[Path]:

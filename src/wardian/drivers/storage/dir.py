@@ -4,7 +4,7 @@ import os
 import platform
 from pathlib import Path
 
-from wardian.drivers.storage import folders, tree
+from wardian.drivers.storage import folders, rsync, sockets, tree
 from wardian.errors import InvalidInput
 from wardian.model.idmap import IdMap
 from wardian.ports import Space, Traits, Volume
@@ -119,6 +119,58 @@ class DirStorage:
         except FileNotFoundError:
             return
         await tree.remove(doomed)
+
+    def transports(self) -> tuple[str, ...]:
+        """See ports.Storage."""
+        return (rsync.NAME,)
+
+    async def origin(self, snapshot: Volume) -> str:
+        """See ports.Storage."""
+        return ""
+
+    async def send(self, volume: Volume, fd: int, transport: str, base: Volume | None = None) -> None:
+        """See ports.Storage."""
+        async with sockets.ending(fd):
+            rsync.refuse_others(transport)
+            await rsync.send(self._folders.existing(volume), fd, f'send volume "{volume.name}"')
+
+    async def receive(self, volume: Volume, fd: int, transport: str, base: Volume | None = None) -> None:
+        """See ports.Storage."""
+        async with sockets.ending(fd):
+            rsync.refuse_others(transport)
+            place = self._folders.free(volume)
+            made = folders.temporary(place)
+            try:
+                await self._receive(made, volume, fd, self._folders.existing(base) if base else None)
+                folders.settle(made, place)
+            except BaseException:
+                await tree.remove(made)
+                raise
+
+    async def refresh(self, volume: Volume, fd: int) -> None:
+        """See ports.Storage."""
+        async with sockets.ending(fd):
+            place = self._folders.existing(volume)
+            made = folders.temporary(place)
+            try:
+                await self._receive(made, volume, fd, place)
+                folders.exchange(made, place)
+            finally:
+                await tree.remove(made)
+
+    async def _receive(self, made: Path, volume: Volume, fd: int, base: Path | None) -> None:
+        """Make a folder from what comes, beginning with a copy of base."""
+        what = f'receive volume "{volume.name}"'
+        try:
+            if base is not None:
+                await tree.copy(base, made, self.name)
+            else:
+                made.mkdir(mode=0o700)
+            await rsync.receive(made, fd, what)
+            folders.shut(made)
+        except OSError as error:
+            raise folders.failed(what, self.name, error) from error
+        folders.check_layout(made, volume.kind)
 
     async def sweep(self) -> None:
         """See ports.Storage."""

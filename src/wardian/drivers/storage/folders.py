@@ -9,6 +9,7 @@ renamed out of its place as the first step of its removal. So a name without the
 
 import os
 import secrets
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -122,6 +123,26 @@ def admit(place: Path, idmap: IdMap | None) -> None:
     if idmap is not None:
         os.chown(place, 0, idmap.host_id("gid", 0) or 0)
         place.chmod(0o710)
+
+
+def shut(made: Path, mode: int = 0o700) -> None:
+    """Close the folder of a volume that was received to others, whatever the sender had."""
+    os.chown(made, 0, 0, follow_symlinks=False)
+    made.chmod(mode)
+
+
+def check_layout(made: Path, kind: VolumeKind) -> None:
+    """InvalidInput if what was received is not like a volume: no link may be at a name that is fixed."""
+    if kind in ("custom", "custom-snapshot"):
+        return
+    fixed = {"rootfs": stat.S_ISDIR, "templates": stat.S_ISDIR, "metadata.yaml": stat.S_ISREG}
+    for name, is_right in fixed.items():
+        try:
+            mode = (made / name).lstat().st_mode
+        except FileNotFoundError:
+            continue
+        if not is_right(mode):
+            raise InvalidInput(f'what was received is no {kind}: its "{name}" is not what it must be')
 
 
 def exchange(made: Path, place: Path) -> None:

@@ -7,7 +7,6 @@ A volume that was just made keeps its files in `volume/rootfs`; they become its 
 is copied, snapshotted or started. What is mounted, and for whom, is read from the kernel.
 """
 
-import asyncio
 import os
 import platform
 import threading
@@ -15,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from wardian.drivers.storage import folders, stacks, tree
+from wardian.drivers.storage import folders, rsync, sockets, stacks, threads, tree
 from wardian.drivers.storage.layers import Chain, Layers
 from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import overlay, userns
@@ -197,9 +196,10 @@ class OverlayStorage:
     async def copy(self, source: Volume, target: Volume) -> None:
         """See ports.Storage."""
         place = self._folders.free(target)
-        made = await self._cloned(source, target)
+        made = await self._cloned(source, target, target.kind == "container")
         try:
-            await self._do(f'copy volume "{source.name}"', lambda: folders.settle(made, place))
+            what = f'copy volume "{source.name}"'
+            await self._do(what, lambda: folders.settle(made, place), lambda: os.rename(place, made))
         except BaseException:
             await self._remove(made)
             raise
@@ -211,22 +211,24 @@ class OverlayStorage:
     async def restore(self, snapshot: Volume, target: Volume) -> None:
         """See ports.Storage."""
         place = self._existing(target)
-        made = await self._cloned(snapshot, target)
-
-        def exchange() -> None:
-            rootfs = place / VOLUME / "rootfs"
-            if stacks.mounted(rootfs) in stacks.IN_USE:
-                raise InvalidInput(f'a container runs on volume "{target.name}"; stop it first')
-            stacks.unmount(rootfs)
-            folders.exchange(made, place)
-
+        made = await self._cloned(snapshot, target, writable=True)
         try:
-            await self._do(f'restore volume "{target.name}"', exchange)
+            await self._do(f'restore volume "{target.name}"', lambda: self._exchange(made, place, target))
         finally:
             await self._remove(made)
 
-    async def _cloned(self, source: Volume, target: Volume) -> Path:
-        """A place under a temporary name that shares the layers of source."""
+    def _exchange(self, made: Path, place: Path, target: Volume) -> None:
+        rootfs = place / VOLUME / "rootfs"
+        if stacks.mounted(rootfs) in stacks.IN_USE:
+            raise InvalidInput(f'a container runs on volume "{target.name}"; stop it first')
+        stacks.unmount(rootfs)
+        folders.exchange(made, place)
+
+    async def _cloned(self, source: Volume, target: Volume, writable: bool) -> Path:
+        """A place for the target, under a temporary name, that shares the layers of source.
+
+        writable: it has a layer of its own that takes changes.
+        """
         origin = self._existing(source)
         made = await self._do(f'copy volume "{source.name}"', lambda: _new_place(self._folders.path(target)))
         try:
@@ -236,17 +238,17 @@ class OverlayStorage:
             others = [name for name in os.listdir(origin / VOLUME) if name != "rootfs"]
             await tree.copy_entries(origin / VOLUME, others, made / VOLUME, self.name)
             live = await self._do(
-                f'copy volume "{source.name}"', lambda: self._share(origin, made, target.kind)
+                f'copy volume "{source.name}"', lambda: self._share(origin, made, writable)
             )
             if live:
-                await self._copy_live(live, made, target.kind)
+                await self._copy_live(live, made, writable)
             await self._bound_depth(origin, made)
         except BaseException:
             await self._remove(made)
             raise
         return made
 
-    def _share(self, origin: Path, made: Path, kind: str) -> str:
+    def _share(self, origin: Path, made: Path, writable: bool) -> str:
         """Have `made` share the frozen layers of origin; the name of one that cannot be frozen, or ""."""
         rootfs = origin / VOLUME / "rootfs"
         with self._lock:
@@ -261,8 +263,8 @@ class OverlayStorage:
             (made / VOLUME / "rootfs").mkdir(mode=0o755)
             if frozen is None:
                 return ""
-            writable = kind == "container" and not live
-            upper = self._layers.new(self._layers.files(frozen.lower[0])) if writable else ""
+            below = self._layers.files(frozen.lower[0])
+            upper = self._layers.new(below) if writable and not live else ""
             self._layers.write(made, Chain(upper, frozen.lower))
             return live
 
@@ -278,7 +280,7 @@ class OverlayStorage:
             self._layers.write(place, frozen)
         return frozen
 
-    async def _copy_live(self, live: str, made: Path, kind: str) -> None:
+    async def _copy_live(self, live: str, made: Path, writable: bool) -> None:
         """Give `made` a copy of a layer that a running container writes to."""
         rootfs = made / VOLUME / "rootfs"
         name = await self._copied(self._layers.files(live))
@@ -288,7 +290,7 @@ class OverlayStorage:
                 shared = self._layers.read(made, rootfs)
                 assert shared is not None
                 chain = Chain(name, shared.lower)
-                if kind != "container":
+                if not writable:
                     chain = Chain("", (name, *shared.lower))
                 self._layers.write(made, chain)
 
@@ -369,6 +371,88 @@ class OverlayStorage:
         """Where volumes are, those in the making too."""
         return [self._folders.path(volume) for volume in self._folders.volumes()] + self._folders.remains()
 
+    # --- volumes that travel -------------------------------------------------------------------
+
+    def transports(self) -> tuple[str, ...]:
+        """See ports.Storage."""
+        return (rsync.NAME,)
+
+    async def origin(self, snapshot: Volume) -> str:
+        """See ports.Storage."""
+        return ""
+
+    async def send(self, volume: Volume, fd: int, transport: str, base: Volume | None = None) -> None:
+        """See ports.Storage. What is sent is a clone: the owners in what runs may be shifted."""
+        async with sockets.ending(fd):
+            rsync.refuse_others(transport)
+            what = f'send volume "{volume.name}"'
+            if volume.kind in ("custom", "custom-snapshot"):
+                await rsync.send(self._existing(volume) / VOLUME, fd, what)
+                return
+            made = await self._cloned(volume, volume, writable=False)
+            try:
+                await self._do(what, lambda: self._show(made))
+                await rsync.send(made / VOLUME, fd, what, submounts=True)
+            finally:
+                await self._remove(made)
+
+    async def receive(self, volume: Volume, fd: int, transport: str, base: Volume | None = None) -> None:
+        """See ports.Storage."""
+        async with sockets.ending(fd):
+            rsync.refuse_others(transport)
+            place = self._folders.free(volume)
+            made = await self._received(volume, fd, base)
+            try:
+                folders.settle(made, place)
+            except BaseException:
+                await self._remove(made)
+                raise
+
+    async def refresh(self, volume: Volume, fd: int) -> None:
+        """See ports.Storage."""
+        async with sockets.ending(fd):
+            place = self._existing(volume)
+            made = await self._received(volume, fd, volume)
+            try:
+                await self._do(
+                    f'receive volume "{volume.name}"', lambda: self._exchange(made, place, volume)
+                )
+            finally:
+                await self._remove(made)
+
+    async def _received(self, volume: Volume, fd: int, base: Volume | None) -> Path:
+        """A place under a temporary name with what comes, beginning with the layers of base."""
+        what = f'receive volume "{volume.name}"'
+        if base is not None:
+            made = await self._cloned(base, volume, writable=True)
+        else:
+            made = await self._do(what, lambda: _new_place(self._folders.path(volume)))
+        try:
+            await self._do(what, lambda: self._show(made))
+            await rsync.receive(made / VOLUME, fd, what, submounts=True)
+            await self._do(what, lambda: self._close_received(made, volume))
+        except BaseException:
+            await self._remove(made)
+            raise
+        return made
+
+    def _show(self, made: Path) -> None:
+        """Mount the layers of a place under a temporary name, if it has any."""
+        rootfs = made / VOLUME / "rootfs"
+        with self._lock:
+            if (chain := self._layers.read(made, rootfs)) is not None:
+                stacks.mount(self._layers, chain, rootfs, stacks.VIEW)
+
+    def _close_received(self, made: Path, volume: Volume) -> None:
+        rootfs = made / VOLUME / "rootfs"
+        stacks.unmount(rootfs)
+        folders.shut(made / VOLUME, 0o711)
+        folders.check_layout(made / VOLUME, volume.kind)
+        with self._lock:
+            chain = self._layers.read(made, rootfs)
+            if chain is not None and chain.upper and volume.kind != "container":
+                self._layers.write(made, Chain("", (chain.upper, *chain.lower)))
+
     async def sweep(self) -> None:
         """See ports.Storage."""
         for path in self._folders.remains():
@@ -390,9 +474,9 @@ class OverlayStorage:
         if size_bytes is not None:
             raise InvalidInput("The overlay container backend doesn't support quotas.")
 
-    async def _do(self, what: str, work: Callable[[], T]) -> T:
+    async def _do(self, what: str, work: Callable[[], T], take_back: Callable[[], None] | None = None) -> T:
         try:
-            return await asyncio.to_thread(work)
+            return await threads.run(work, take_back)
         except OSError as error:
             raise folders.failed(what, self.name, error) from error
 

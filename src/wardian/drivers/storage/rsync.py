@@ -1,0 +1,81 @@
+"""Volumes that travel by rsync: what every pool can send and receive, whatever its file system.
+
+The sender is rsync's server, the receiver its client; both work on the socket that connects them, and
+both are confined (linux/confine.py): a container may swap folders for links while its files are read,
+and the other host is not trusted. Ids travel as numbers, with hard links, holes, devices, attributes
+and access lists, so a volume is the same on both sides.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from wardian.drivers.storage import sockets
+from wardian.errors import InvalidInput
+from wardian.linux import confine, process, syscalls
+
+NAME = "rsync"
+PROGRAM = "rsync"
+SENDER = (PROGRAM, "--server", "--sender", "-lHogDtpAXrSe.iLsfxCIvu", "--numeric-ids", ".", "./")
+"""What a client with the options below would start on the other host."""
+RELAY = (
+    'python3 -I -S -c "import os, subprocess as s; os.set_blocking(0, True); os.set_blocking(1, True); '
+    "up = s.Popen(['cat'], stdout=3); s.call(['cat'], stdin=3); up.kill()\""
+)
+"""In place of a remote shell: between rsync's own two pipes, which it leaves non-blocking, and the
+socket, which is 3."""
+RECEIVER = (
+    *("sh", "-c", 'exec 3<&0; exec "$@"', "receive"),
+    *(PROGRAM, "-aHAXS", "--numeric-ids", "--modify-window=-1", "--delete", "-e", RELAY, "sender:./", "./"),
+)
+VANISHED = 24
+"""Files went away while they were read, of a container that runs: nothing that a snapshot would have."""
+ENDED = re.compile(r"^rsync error: |unexpectedly closed|Broken pipe|Connection reset")
+
+
+def refuse_others(transport: str) -> None:
+    """InvalidInput unless the transport is rsync."""
+    if transport != NAME:
+        raise InvalidInput(f'this storage pool sends and receives by {NAME}, not by "{transport}"')
+
+
+async def send(folder: Path, fd: int, what: str, *, submounts: bool = False) -> None:
+    """Send what is in a folder. what: `send volume "c1"` for errors; submounts: with mounts in it."""
+    await _run(SENDER, folder, fd, what, writable=False, submounts=submounts)
+    sockets.end(fd)
+
+
+async def receive(folder: Path, fd: int, what: str, *, submounts: bool = False) -> None:
+    """Make a folder like the one that is sent. What a failure leaves in it is for the caller to remove."""
+    await _run(RECEIVER, folder, fd, what, writable=True, submounts=submounts)
+
+
+async def _run(
+    program: Sequence[str], folder: Path, fd: int, what: str, *, writable: bool, submounts: bool
+) -> None:
+    process.program(PROGRAM)
+    tree = _tree(folder, writable=writable, submounts=submounts)
+    try:
+        words = [sys.executable, "-I", "-S", confine.__file__, "-", str(tree), "-", *program]
+        status, said = await sockets.run(words, stdin=fd, stdout=fd, pass_fds=[tree])
+    finally:
+        os.close(tree)
+    if status not in (0, VANISHED):
+        reasons = [line for line in said.splitlines() if line.strip() and not ENDED.search(line)]
+        raise sockets.failed(what, reasons[0] if reasons else "", said)
+
+
+def _tree(folder: Path, *, writable: bool, submounts: bool) -> int:
+    """A detached mount of the folder in which no device opens and nothing runs; the caller closes it."""
+    flags = syscalls.OPEN_TREE_CLONE | (syscalls.AT_RECURSIVE if submounts else 0)
+    fd = syscalls.open_tree(syscalls.AT_FDCWD, folder, flags)
+    attributes = syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NOEXEC
+    try:
+        attributes |= 0 if writable else syscalls.MOUNT_ATTR_RDONLY
+        syscalls.mount_setattr(fd, attr_set=attributes, recursive=submounts)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
