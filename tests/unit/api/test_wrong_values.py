@@ -68,14 +68,18 @@ async def test_each_way_in_gives_the_same_verdict(host: Host, api: Caller, key: 
             "devices": devices,
         }
         created = await api.ask("POST", "/1.0/containers", body)
-        errors = [reply.body.get("error", "") for reply in (made, changed, patched, dry, created)]
+        source = {"type": "copy", "source": "c1"}
+        copied = await api.ask("POST", "/1.0/containers", {**body, "name": "c3", "source": source})
+        replies = (made, changed, patched, dry, created, copied)
+        errors = [reply.body.get("error", "") for reply in replies]
         errors.append(put["err"])
         assert len({bool(error) for error in errors}) == 1, (kind, errors)
         for error in filter(None, errors):
             assert name in error and error.isprintable() and len(error) < 600, (kind, error)
-        if created.status == 202:
-            await api.get(f"{created.body['operation']}/wait")
-            await api.run("DELETE", "/1.0/containers/c2")
+        for name_made, reply in (("c2", created), ("c3", copied)):
+            if reply.status == 202:
+                await api.get(f"{reply.body['operation']}/wait")
+                await api.ask("DELETE", f"/1.0/containers/{name_made}")
         if made.status == 201:
             await api.ask("DELETE", "/1.0/profiles/p2")
         for path in ("/1.0/profiles/p1", "/1.0/containers/c1"):
