@@ -61,7 +61,7 @@ def cut_at(*places: int, status: int = 206) -> Answer:
     def answer(handler: Handler) -> None:
         start = handler.range_start() if status == 206 else 0
         end = left.pop(0) if left else len(CONTENT)
-        headers = {"Content_Length": str(len(CONTENT) - start), "ETag": '"a"'}
+        headers = {"Content_Length": str(len(CONTENT) - start), "ETag": '"a"', "Accept_Ranges": "bytes"}
         if start:
             headers["Content_Range"] = f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"
         handler.head(206 if start else 200, **headers)
@@ -81,6 +81,20 @@ async def test_a_cut_transfer_goes_on_where_it_broke(
     asked = [headers.get("Range", "bytes=0-") for _, _, headers in server.requests]
     assert len(asked) == len(places) + 1
     assert int(asked[1].removeprefix("bytes=").rstrip("-")) <= places[0]
+
+
+async def test_the_one_file_of_an_image_of_another_host_goes_on_too(
+    web: WebDownloads, server: WebServer, tmp_path: Path
+) -> None:
+    server.answers["/file"] = cut_at(100, 200_000)
+    targets = [tmp_path / "meta", tmp_path / "rootfs"]
+    limit = len(CONTENT)
+    assert await web.bundle(f"{server.url}/file", PLAIN, targets, lambda _: None, limit=limit) == 1
+    assert targets[0].read_bytes() == CONTENT and not targets[1].exists()
+    server.answers["/file?secret=x"] = cut_at(100, 200_000)
+    with pytest.raises(HostFailed):
+        await web.bundle(f"{server.url}/file?secret=x", PLAIN, targets[1:], lambda _: None, limit=limit)
+    assert len(server.requests) == 4, "a secret opens it once"
 
 
 async def test_a_server_that_always_breaks_off_is_given_up(

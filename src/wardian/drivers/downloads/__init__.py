@@ -6,7 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ import aiohttp
 from wardian import __version__
 from wardian.drivers.downloads.bundle import Bundle
 from wardian.drivers.downloads.requests import (
+    LINE_ERRORS,
     Unreachable,
     answered,
     check_status,
@@ -116,35 +117,46 @@ class WebDownloads:
 
     async def file(self, url: str, via: Via, target: Path, expected: Expected, received: Received) -> None:
         """See ports.Downloads."""
-        barren = 0
         with open(target, "xb") as file:
             transfer = Transfer(file, url, expected, received)
             async with self._session(via) as session:
-                for _ in range(TRIES):
-                    before = transfer.position
-                    try:
-                        await self._continue(session, via, transfer)
-                        break
-                    except Cut as cut:
-                        barren = barren + 1 if cut.slow or transfer.position <= before else 0
-                        if barren >= BARREN_TRIES:
-                            raise transfer.broken() from cut
-                        log.info("%s broke off after %d bytes; going on", url, transfer.position)
-                else:
-                    raise transfer.broken()
+                await self._complete(session, via, transfer)
             transfer.check()
+
+    async def _complete(self, session: aiohttp.ClientSession, via: Via, transfer: Transfer) -> None:
+        """Fetch what is missing, however often the line breaks."""
+        barren = 0
+        for _ in range(TRIES):
+            before = transfer.position
+            try:
+                await self._continue(session, via, transfer)
+                return
+            except Cut as cut:
+                barren = barren + 1 if cut.slow or transfer.position <= before else 0
+                if barren >= BARREN_TRIES:
+                    raise transfer.broken() from cut
+                log.info("%s broke off after %d bytes; going on", transfer.url, transfer.position)
+        raise transfer.broken()
 
     async def bundle(
         self, url: str, via: Via, targets: Sequence[Path], received: Received, *, limit: int
     ) -> int:
         """See ports.Downloads."""
-        async with (
-            self._session(via) as session,
-            explained(url, via),
-            answered(session, "GET", url, via, {}) as answer,
-        ):
-            check_status(answer, url, (200,))
-            return await Bundle(url, limit, received).write(answer, targets)
+        async with AsyncExitStack() as held:
+            session = await held.enter_async_context(self._session(via))
+            async with explained(url, via), answered(session, "GET", url, via, {}) as answer:
+                check_status(answer, url, (200,))
+                if answer.content_type.startswith("multipart/") or not _may_go_on(answer, limit):
+                    return await Bundle(url, limit, received).write(answer, targets)
+                file = held.enter_context(open(targets[0], "xb"))  # noqa: SIM115
+                transfer = Transfer(file, url, Expected("", limit), received)
+                transfer.begin(answer)
+                with suppress(*LINE_ERRORS, Cut):
+                    await transfer.drain(answer.content)
+            if transfer.is_short:
+                log.info("%s broke off after %d bytes; going on", shown(url), transfer.position)
+                await self._complete(session, via, transfer)
+            return 1
 
     async def _continue(self, session: aiohttp.ClientSession, via: Via, transfer: "Transfer") -> None:
         """Fetch what is missing. Cut if it breaks off."""
@@ -176,6 +188,12 @@ class WebDownloads:
             auto_decompress=False,
         ) as session:
             yield session
+
+
+def _may_go_on(answer: aiohttp.ClientResponse, size: int) -> bool:
+    """Whether this is a file whose rest can be asked for: not if it is given only once, for a secret."""
+    takes_ranges = answer.headers.get("Accept-Ranges") == "bytes"
+    return takes_ranges and answer.content_length == size and "secret" not in answer.url.query
 
 
 # --- what is kept------------------------------------------------------------------------------
