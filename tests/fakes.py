@@ -50,6 +50,7 @@ from wardian.ports import (
     Progress,
     Received,
     Reservation,
+    Socket,
     Space,
     Started,
     StartPlan,
@@ -620,6 +621,69 @@ class FakeListener:
         self.dropped.append(fingerprint)
 
 
+class FakePeers:
+    """Hosts that reach each other within the process. Each socket is the end of a pair of queues."""
+
+    def __init__(self) -> None:
+        self.hosts: dict[str, Host] = {}
+        """By the beginning of their URLs, `wss://HOST`."""
+        self.opened: list[FakeSocket] = []
+        self._held: set[asyncio.Task[None]] = set()
+
+    @contextlib.asynccontextmanager
+    async def connect(self, urls: Sequence[str], certificate: str) -> AsyncIterator[tuple[Socket, ...]]:
+        for url in urls:
+            place, _, rest = url.partition("/1.0/operations/")
+            if place not in self.hosts:
+                raise HostFailed(f"cannot reach {place}")
+            id, _, secret = rest.partition("/websocket?secret=")
+            ours, theirs = FakeSocket.pair()
+            held = asyncio.create_task(self.hosts[place].operations.get(id).connect(secret, theirs))
+            self._held.add(held)
+            held.add_done_callback(self._held.discard)
+            self.opened.append(ours)
+        yield tuple(self.opened[-len(urls) :])
+
+
+class FakeSocket:
+    """One end of a websocket in memory; it holds a few frames, like one on the network."""
+
+    def __init__(self, incoming: "asyncio.Queue[bytes | str | None]") -> None:
+        self._incoming = incoming
+        self.other: FakeSocket
+        self.closed = False
+        self.broken = False
+
+    @classmethod
+    def pair(cls) -> "tuple[FakeSocket, FakeSocket]":
+        one, other = cls(asyncio.Queue(4)), cls(asyncio.Queue(4))
+        one.other, other.other = other, one
+        return one, other
+
+    async def receive(self) -> bytes | str | None:
+        if self.closed and self._incoming.empty():
+            return None
+        return await self._incoming.get()
+
+    async def send(self, frame: bytes | str) -> None:
+        if not (self.closed or self.other.closed):
+            await self.other._incoming.put(frame)
+
+    async def close(self) -> None:
+        self.cut()
+
+    def cut(self) -> None:
+        """Nothing goes through any more, in either direction."""
+        for end in (self, self.other):
+            end.closed = True
+            while end._incoming.full():
+                end._incoming.get_nowait()
+            end._incoming.put_nowait(None)
+
+    def give_up_after(self, silence_s: int) -> None:
+        pass
+
+
 def make_host(root: Path, faults: Faults | None = None) -> Host:
     """A host of fakes below the folder, ready to serve and with nothing in it."""
     faults = faults or Faults()
@@ -639,6 +703,7 @@ def make_host(root: Path, faults: Faults | None = None) -> Host:
         files=FakeFiles(),
         guests=FakeGuests(root / "devlxd"),
         downloads=FakeDownloads(faults),
+        peers=FakePeers(),
         addresses=FakeAddresses(),
         hotplug=FakeHotplug(),
         listener=FakeListener(faults),

@@ -1,5 +1,6 @@
 """A daemon of the tests' own: its folder, bridge and pool, and the real client to drive it."""
 
+import json
 import os
 import shutil
 import signal
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.system import busybox
@@ -33,8 +34,11 @@ class Daemon:
         environment: Mapping[str, str] | None = None,
         place: Path | None = None,
         program: str = "wardian.daemon.main",
+        within: Sequence[str] = (),
     ) -> None:
         self.backend, self.program = backend, program
+        self.within = within
+        """What goes before each command: a way into other namespaces."""
         self.bridge = f"wt{name}{os.getpid() % 10000}"
         self.folder = Path(tempfile.mkdtemp(prefix="wardian-", dir=place or "/var/tmp"))
         self.folder.chmod(0o711)
@@ -65,7 +69,7 @@ profiles:
     def start(self) -> None:
         """Start the daemon and wait until it answers."""
         log = open(self.folder / "lxd.log", "ab")  # noqa: SIM115 (the child keeps it)
-        argv = [PYTHON, "-m", self.program, "--verbose"]
+        argv = [*self.within, PYTHON, "-m", self.program, "--verbose"]
         self.process = subprocess.Popen(argv, env=self.environment, stdout=log, stderr=log, cwd=ROOT)
         log.close()
         self.lxd("waitready", "--timeout", str(READY_S))
@@ -100,7 +104,7 @@ profiles:
 
     def _run(self, argv: list[str], stdin: bytes, *, check: bool) -> subprocess.CompletedProcess[bytes]:
         completed = subprocess.run(
-            argv,
+            [*self.within, *argv],
             env=self.environment,
             input=stdin,
             capture_output=True,
@@ -129,6 +133,11 @@ profiles:
                 return cell.split(" ")[0]
             time.sleep(0.05)  # what we wait for happens in another system: there is no event to wait on
         raise AssertionError(f"{name} has no address: {self.lxc('info', name)}")
+
+    def wait_idle(self) -> None:
+        """Return once nothing is under way any more."""
+        while running := json.loads(self.request("GET", "/1.0/operations"))["metadata"].get("running"):
+            self.request("GET", f"{running[0]}/wait?timeout={READY_S}")
 
     def import_busybox(self, alias: str = "bb") -> str:
         """Import the test image; its fingerprint."""
@@ -161,7 +170,7 @@ profiles:
         """The raw answer of the API to a request."""
         argv = ["curl", "-s", "-X", verb, "--unix-socket", str(self.folder / "lxd/unix.socket")]
         completed = subprocess.run(
-            [*argv, "--data-binary", body, f"http://lxd{path}"],
+            [*self.within, *argv, "--data-binary", body, f"http://lxd{path}"],
             capture_output=True,
             check=True,
             timeout=RUN_S,

@@ -6,7 +6,17 @@ from aiohttp import web
 
 from wardian.api import backups, replies
 from wardian.api.routes import Request, Route
-from wardian.core import containers, copies, exec, lifecycle, snapshots, state, updates
+from wardian.core import (
+    containers,
+    copies,
+    exec,
+    lifecycle,
+    migration_sink,
+    migration_source,
+    snapshots,
+    state,
+    updates,
+)
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.errors import InvalidInput, NotFound
@@ -14,6 +24,8 @@ from wardian.model import names
 from wardian.model.requests import ContainerCreate, ContainerPost, ContainerUpdate, ExecRequest, StateChange
 
 LOG_FILE = re.compile(r"(lxc|console)\.log(\.old|\.1)?|lxc\.conf|(migration|snapshot)_[\w.:+-]+\.log")
+BEGINNINGS = {"copy": copies.create, "migration": migration_sink.receive}
+"""By the type of the source, where it is not made from an image or from nothing."""
 KEPT_LOGS = ("lxc.log", "lxc.conf")
 
 
@@ -28,11 +40,11 @@ async def list_containers(host: Host, request: Request) -> web.Response:
 
 
 async def create(host: Host, request: Request) -> web.Response:
-    """Begin to create a container, from an image, from nothing, as a copy of another one, or from a file."""
+    """Begin to create a container: from an image, nothing, another one here or elsewhere, or from a file."""
     if request.raw.headers.get("Content-Type") == "application/octet-stream":
         return replies.operation(await backups.restore(host, request))
     wanted = await request.decode(ContainerCreate)
-    begin = copies.create if wanted.source.type == "copy" else containers.create
+    begin = BEGINNINGS.get(wanted.source.type, containers.create)
     return replies.operation(await begin(host, wanted))
 
 
@@ -82,10 +94,10 @@ async def _update(host: Host, request: Request, change: ContainerUpdate) -> Oper
 
 
 async def post(host: Host, request: Request) -> web.Response:
-    """Begin to rename it."""
+    """Begin to rename it, or to send it to another host."""
     wanted = await request.decode(ContainerPost)
     if wanted.migration:
-        raise InvalidInput('field "migration" is not available in this version')
+        return replies.operation(await migration_source.send(host, request.path["name"], "", wanted))
     return replies.operation(await copies.rename(host, request.path["name"], wanted.name))
 
 

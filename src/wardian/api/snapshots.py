@@ -6,9 +6,8 @@ from aiohttp import web
 
 from wardian.api import replies
 from wardian.api.routes import Request, Route
-from wardian.core import containers, snapshots
+from wardian.core import containers, migration_source, snapshots
 from wardian.core.host import Host
-from wardian.errors import InvalidInput
 from wardian.model.container import Snapshot
 from wardian.model.requests import ContainerPost, SnapshotCreate, SnapshotUpdate
 
@@ -58,11 +57,12 @@ async def _update(host: Host, request: Request, *, merge: bool) -> web.Response:
 
 
 async def post(host: Host, request: Request) -> web.Response:
-    """Begin to rename it."""
+    """Begin to rename it, or to send it to another host."""
     found = await _snapshot(host, request)
     wanted = await request.decode(ContainerPost)
     if wanted.migration:
-        raise InvalidInput('field "migration" is not available in this version')
+        begun = await migration_source.send(host, found.container, found.own_name, wanted)
+        return replies.operation(begun)
     return replies.operation(await snapshots.rename(host, found, wanted.name))
 
 

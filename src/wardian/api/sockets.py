@@ -1,6 +1,10 @@
-"""Websockets as `core` sees them (core.operations.Socket) on aiohttp's."""
+"""Websockets as `core` sees them (ports.Socket) on aiohttp's."""
+
+import socket
 
 from aiohttp import WSCloseCode, WSMsgType, web
+
+from wardian.linux import tcp
 
 FRAME_BYTES = 16 * 1024 * 1024
 ABNORMAL_CLOSURE = 1006
@@ -25,7 +29,7 @@ class WebSocket:
         return self._raw
 
     async def receive(self) -> bytes | str | None:
-        """See core.operations.Socket."""
+        """See ports.Socket."""
         if self._raw.closed:
             return None
         message = await self._raw.receive()
@@ -35,7 +39,7 @@ class WebSocket:
         return None
 
     async def send(self, frame: bytes | str) -> None:
-        """See core.operations.Socket."""
+        """See ports.Socket."""
         if self._raw.closed:
             return
         try:
@@ -44,11 +48,17 @@ class WebSocket:
             return
 
     async def close(self) -> None:
-        """See core.operations.Socket."""
+        """See ports.Socket."""
         if not self._raw.closed:
             await self._raw.close(code=WSCloseCode.OK)
 
+    def give_up_after(self, silence_s: int) -> None:
+        """See ports.Socket."""
+        sock = self._raw.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX:
+            tcp.give_up_after(sock, silence_s)
+
     @property
     def broken(self) -> bool:
-        """See core.operations.Socket."""
+        """See ports.Socket."""
         return self._raw.close_code in (None, ABNORMAL_CLOSURE)

@@ -18,6 +18,17 @@ CREATE = (
     Flag("c,config", "list", "Config key/value to apply to the new container"),
     Flag("s,storage", "str", "Storage pool of the new container"),
 )
+ALONG = (
+    Flag("p,profile", "list", "Profile to apply to the new container, instead of the source's"),
+    Flag("c,config", "list", "Config key/value to apply to the new container"),
+    Flag("d,device", "list", "New key/value of a device, as in eth0,name=lan"),
+    Flag("s,storage", "str", "Storage pool of the new container"),
+    Flag("instance-only", "bool", "The container without its snapshots"),
+    Flag("container-only", "bool", "The same as --instance-only"),
+    Flag("mode", "str", "Who connects to whom (pull|push|relay)"),
+    Flag("limit", "str", "Bytes per second to send at most, as in 10MB"),
+)
+"""What both copy and move take to another host."""
 
 
 class Command:
@@ -156,25 +167,29 @@ Examples:
     Command(
         "copy",
         "copy:copy",
-        """Usage: lxc copy [<remote>:]<container>[/<snapshot>] [<remote>:]<name> [-e] [-c KEY=VALUE]...
+        """Usage: lxc copy [<remote>:]<container>[/<snapshot>] [[<remote>:]<name>] [-e] [-c KEY=VALUE]...
 
 Copy containers.
 
 The copy has the files and the configuration of the container or snapshot, and new MAC addresses.
-The container may run meanwhile. Its snapshots are copied, too, with --snapshots.
+The container may run meanwhile. On the same host its snapshots are copied, too, with --snapshots.
+
+To another host the snapshots go along, unless --instance-only says otherwise; the copy has the same
+name if none is given. With --refresh a copy that is there already is brought up to date: only what it
+lacks is sent. The host that gets the copy connects to the other (pull); where that is not possible
+it is tried the other way (push), and last through this client (relay); --mode chooses one of them.
 
 Examples:
     lxc copy c1 c2
     lxc copy c1/snap0 c3 -c limits.cpu=2 -d eth0,name=lan
+    lxc copy c1 host2: --limit 20MB
+    lxc copy host2:c1 . --refresh
 """,
         (
             Flag("e,ephemeral", "bool", "Ephemeral container"),
-            Flag("p,profile", "list", "Profile to apply to the new container, instead of the source's"),
-            Flag("c,config", "list", "Config key/value to apply to the new container"),
-            Flag("d,device", "list", "New key/value of a device, as in eth0,name=lan"),
-            Flag("snapshots", "bool", "Copy the snapshots, too"),
-            Flag("instance-only", "bool", "Copy the container without its snapshots (the default)"),
-            Flag("container-only", "bool", "The same as --instance-only"),
+            *ALONG,
+            Flag("snapshots", "bool", "Copy the snapshots, too (the default between hosts)"),
+            Flag("refresh", "bool", "Bring the copy on the other host up to date"),
         ),
         completes="container",
     ),
@@ -476,10 +491,15 @@ Move containers.
 A stopped container or a snapshot gets another name; all else stays as it is. A container takes its
 snapshots along.
 
+To another host everything goes along, MAC addresses too. The container is deleted here when the
+other host has all of it, verified, and not before. See `lxc copy` for the modes.
+
 Examples:
     lxc move c1 c2
     lxc move c1/snap0 c1/before-upgrade
+    lxc move c1 host2:
 """,
+        ALONG,
         completes="container",
     ),
     Command(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from wardian.cli import migrate
 from wardian.cli.container import pair
 from wardian.cli.options import FlagError, Values
 from wardian.cli.session import Session, UsageError, container_url, need
-from wardian.client.connection import ApiError
+from wardian.client.connection import ApiError, Connection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,51 +14,60 @@ if TYPE_CHECKING:
 
 
 def copy(session: Session, values: Values, words: list[str]) -> int:
-    """Copy a container or a snapshot to a new container."""
-    need(words, 2, 2)
-    daemon, source = session.server(words[0])
-    target_daemon, name = session.server(words[1])
-    if not source:
+    """Copy a container or a snapshot to a new container, here or on another host."""
+    need(words, 1, 2)
+    source, target = migrate.ends(session, words)
+    if not source.name:
         raise ApiError("You must specify a source container name")
-    if target_daemon is not daemon:
-        raise ApiError("containers cannot be copied to another host in this version")
+    if source.daemon is not target.daemon:
+        migrate.copy(session, values, source, target)
+        return 0
+    for flag in ("refresh", "mode", "limit"):
+        if getattr(values, flag):
+            raise FlagError(f"--{flag} is for copies between hosts")
+    _copy_here(session, values, source.daemon, source.name, target.name)
+    return 0
+
+
+def _copy_here(session: Session, values: Values, daemon: Connection, source: str, name: str) -> None:
     alone = not values.snapshots or values.instance_only or values.container_only
+    found = daemon.get(container_url(source))
     request: dict[str, Any] = {
         "source": {"type": "copy", "source": source, **({"container_only": True} if alone else {})},
         "name": name,
         "ephemeral": values.ephemeral,
         "config": dict(pair(text) for text in values.config),
-        "devices": _devices(daemon.get(container_url(source)), values.device),
+        "devices": migrate.devices(found, values.device, values.storage),
     }
     if values.profile:
         request["profiles"] = [p for p in values.profile if p]
     operation = session.run(daemon, "POST", "/1.0/containers", request)
     if not name:
         print(f"Container name is: {operation['resources']['containers'][0].rsplit('/', 1)[1]}")
-    return 0
-
-
-def _devices(source: dict[str, Any], settings: list[str]) -> dict[str, dict[str, str]]:
-    """The devices that `-d NAME,KEY=VALUE` changes, each as a whole."""
-    changed: dict[str, dict[str, str]] = {}
-    for text in settings:
-        name, comma, setting = text.partition(",")
-        key, equals, value = setting.partition("=")
-        if not comma or not equals:
-            raise FlagError(f'invalid value "{text}" for flag -d: it is like eth0,name=eth1')
-        if name not in source["expanded_devices"]:
-            raise ApiError(f'the source has no device "{name}"')
-        changed.setdefault(name, dict(source["expanded_devices"][name]))[key] = value
-    return {name: {k: v for k, v in device.items() if v} for name, device in changed.items()}
 
 
 def move(session: Session, values: Values, words: list[str]) -> int:
-    """Rename a stopped container, or a snapshot."""
+    """Rename a stopped container, or a snapshot, or move it to another host."""
     need(words, 2, 2)
-    daemon, source = session.server(words[0])
-    target_daemon, target = session.server(words[1])
-    if target_daemon is not daemon:
-        raise ApiError("containers cannot be moved to another host in this version")
+    origin, goal = migrate.ends(session, words)
+    if not origin.name:
+        raise ApiError("You must specify a source container name")
+    if goal.daemon is not origin.daemon:
+        migrate.move(session, values, origin, goal)
+        return 0
+    for flag in (
+        "mode",
+        "limit",
+        "storage",
+        "config",
+        "device",
+        "profile",
+        "instance_only",
+        "container_only",
+    ):
+        if getattr(values, flag, None):
+            raise FlagError(f"--{flag.replace('_', '-')} is for moves between hosts")
+    daemon, source, target = origin.daemon, origin.name, goal.name
     container, slash, _ = source.partition("/")
     if slash:
         target_container, target_slash, own = target.partition("/")

@@ -22,12 +22,21 @@ STAGES = {
     "download": "Retrieving image",
     "create_image_from_container_pack": "Packing image",
     "create_backup": "Packing container",
+    "fs": "Transferring container",
 }
 """What people read for a stage of an operation; others are shown as they are called."""
 
 
 class UsageError(Exception):
     """Wrong number of words: the usage is shown, exit status 1."""
+
+
+class OperationFailed(ApiError):
+    """An operation has ended, and not well. operation: as the daemon shows it."""
+
+    def __init__(self, operation: dict[str, Any]) -> None:
+        super().__init__(operation["err"] or operation["status"])
+        self.operation = operation
 
 
 class Session:
@@ -72,7 +81,7 @@ class Session:
             if events is not None:
                 events.close()
         if finished["status_code"] != FINAL:
-            raise ApiError(finished["err"] or finished["status"])
+            raise OperationFailed(finished)
         return finished
 
     def _wait(

@@ -131,6 +131,25 @@ class WebSocket:
                 messages.append((opcode, payload))
         return messages
 
+    def set_blocking(self, blocking: bool) -> None:
+        """Whether `receive_raw` and `send_raw` wait; if not, they raise what the socket raises."""
+        self._sock.setblocking(blocking)
+
+    def receive_raw(self, size: int) -> list[tuple[int, bytes]] | None:
+        """The messages of any kind that are complete after one more read; None once it has ended."""
+        found, self.pending = self.pending, []
+        if found:
+            return found
+        try:
+            data = self._sock.recv(size)
+        except ConnectionError:
+            data = b""
+        return self._decoder.feed(data) if data else None
+
+    def send_raw(self, frames: bytes) -> int:
+        """Send some of the encoded frames; how many bytes were taken."""
+        return self._sock.send(frames)
+
     def send_bytes(self, payload: bytes) -> None:
         """Send a binary message."""
         self._send(BINARY, payload)

@@ -6,8 +6,8 @@ Of a file that is read in nothing is believed: everything is checked that is che
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
@@ -15,23 +15,22 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wardian.core import containers, images, pools, publish, snapshots
+from wardian.core import containers, foreign, images, pools, publish, snapshots
 from wardian.core.events import timestamp
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.progress import Meter
 from wardian.core.undo import Undo
 from wardian.errors import AlreadyExists, InvalidInput, NotFound
-from wardian.model import architectures, backup, expand, names
+from wardian.model import architectures, backup, names
 from wardian.model import snapshots as rules
 from wardian.model.backup import Index, Thing
-from wardian.model.container import Backup, Config, Container, Devices, Snapshot
+from wardian.model.container import Backup, Container, Snapshot
 from wardian.model.idmap import IdMap
 from wardian.model.requests import BackupCreate
-from wardian.ports import PackedFile, PackedTree, Volume
+from wardian.ports import PackedFile, PackedTree
 
 PARTS = ("metadata.yaml", "rootfs", "templates")
-DROPPED_VOLATILE = ("volatile.idmap.", "volatile.last_state.")
 
 
 def url(found: Backup) -> str:
@@ -110,7 +109,7 @@ async def _pack(host: Host, made: Backup, compression: str, operation: Operation
     async with AsyncExitStack() as held:
         enter = held.enter_async_context
         building = await enter(images.building(host, host.paths.backups))
-        container, volume = await enter(_at_rest(host, made.container))
+        container, volume = await enter(snapshots.at_rest(host, made.container, "backup"))
         along = (
             [] if made.instance_only else await enter(snapshots.all_locked(host, made.container, "backup"))
         )
@@ -134,25 +133,6 @@ async def _pack(host: Host, made: Backup, compression: str, operation: Operation
             counted=Meter(operation, "create_backup", None),
         )
         (building / "file").rename(path(host, made))
-
-
-@asynccontextmanager
-async def _at_rest(host: Host, name: str) -> AsyncIterator[tuple[Container, Volume]]:
-    """A container and files of it that nobody changes meanwhile.
-
-    Of one that runs these are a snapshot with a record that stays half made: nobody sees it, and the
-    next start would remove it. Others are held, so that they do not start.
-    """
-    async with host.operations.lock(name, "backup"):
-        container = await containers.get(host, name)
-        if name not in host.running:
-            yield container, containers.volume(name)
-            return
-        hidden = await snapshots.take_hidden(host, container)
-    try:
-        yield container, snapshots.volume_of(hidden.name)
-    finally:
-        await snapshots.roll_back(host, container.pool, hidden)
 
 
 async def delete(host: Host, found: Backup) -> Operation:
@@ -251,7 +231,7 @@ async def _draft(host: Host, name: str, index: Index, pool: str) -> Container:
         architecture=architectures.canonical(thing.architecture),
         created_at=thing.created_at,
         pool=pool,
-        config=await _config(host, name, thing.config or {}),
+        config=await foreign.config(host, name, thing.config or {}),
         devices=thing.devices or {},
         profiles=thing.profiles or [],
         ephemeral=thing.ephemeral,
@@ -259,34 +239,7 @@ async def _draft(host: Host, name: str, index: Index, pool: str) -> Container:
         pending="create",
     )
     merged = await containers.expanded(host, draft)
-    return replace(draft, devices=_in_pool(draft.devices, merged.devices, pool))
-
-
-def _in_pool(own: Devices, merged: Devices, pool: str) -> Devices:
-    """The container's own devices, with a root disk in the pool."""
-    if not expand.has_root_device(merged):
-        return {**own, "root": {"type": "disk", "path": "/", "pool": pool}}
-    device, root = expand.root_device(merged)
-    return own if root.get("pool") == pool else {**own, device: {**root, "pool": pool}}
-
-
-async def _config(host: Host, name: str, config: Config) -> Config:
-    """Without what belonged to the other host, and without addresses that others have here."""
-    taken = {
-        value
-        for container in await host.records.containers.all()
-        if container.name != name
-        for key, value in container.config.items()
-        if key.endswith(".hwaddr")
-    }
-    return {
-        key: value
-        for key, value in config.items()
-        if value
-        and not key.startswith(DROPPED_VOLATILE)
-        and not (key.startswith("volatile.") and key.endswith((".host_name", ".uuid")))
-        and not (key.startswith("volatile.") and key.endswith(".hwaddr") and value in taken)
-    }
+    return replace(draft, devices=foreign.in_pool(draft.devices, merged.devices, pool))
 
 
 async def _restore_snapshot(host: Host, archive: Path, draft: Container, thing: Thing) -> None:
@@ -295,8 +248,8 @@ async def _restore_snapshot(host: Host, archive: Path, draft: Container, thing: 
         name=f"{draft.name}/{thing.name}",
         architecture=architectures.canonical(thing.architecture),
         created_at=thing.created_at,
-        config=await _config(host, draft.name, thing.config or {}),
-        devices=_in_pool(thing.devices or {}, draft.devices, draft.pool),
+        config=await foreign.config(host, draft.name, thing.config or {}),
+        devices=foreign.in_pool(thing.devices or {}, draft.devices, draft.pool),
         profiles=thing.profiles or [],
         ephemeral=thing.ephemeral,
         description=thing.description,

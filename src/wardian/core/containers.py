@@ -43,7 +43,6 @@ log = logging.getLogger(__name__)
 NAME_TRIES = 100
 HIDDEN = ("create", "rename")
 """What is under way with a record that callers do not see yet."""
-UNAVAILABLE_SOURCES = ("migration",)
 
 
 @dataclass(frozen=True)
@@ -283,8 +282,6 @@ async def create(host: Host, request: ContainerCreate) -> Operation:
 
     What can be checked before any work is: the error is then raised here, not in the operation.
     """
-    if request.source.type in UNAVAILABLE_SOURCES:
-        raise InvalidInput(f'source type "{request.source.type}" is not available in this version')
     if request.source.type not in ("image", "none"):
         raise InvalidInput(f"unknown source type {request.source.type}")
     if request.instance_type:

@@ -17,12 +17,12 @@ from typing import Any
 from wardian.core import containers
 from wardian.core.containers import resources
 from wardian.core.host import Host
-from wardian.core.operations import Operation, Socket
+from wardian.core.operations import Operation
 from wardian.errors import InvalidInput
 from wardian.linux import process, terminals
 from wardian.model import kernel_limits, keys
 from wardian.model.requests import ExecRequest
-from wardian.ports import Command, Process, Started
+from wardian.ports import Command, Process, Socket, Started
 
 log = logging.getLogger(__name__)
 

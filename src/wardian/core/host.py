@@ -25,6 +25,7 @@ from wardian.ports import (
     Guests,
     Hotplug,
     Listener,
+    Peers,
     Rootfs,
     Runtime,
     Started,
@@ -85,6 +86,7 @@ class Host:
     files: Files
     guests: Guests
     downloads: Downloads
+    peers: Peers
     addresses: AddressWatch
     hotplug: Hotplug
     listener: Listener

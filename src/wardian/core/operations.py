@@ -14,10 +14,11 @@ import secrets
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from wardian.core.events import Events, timestamp
 from wardian.errors import Busy, Forbidden, InvalidInput, NotFound, WardianError, unforeseen
+from wardian.ports import Socket
 
 log = logging.getLogger(__name__)
 
@@ -35,23 +36,6 @@ STATUS = {
     "Failure": 400,
     "Cancelled": 401,
 }
-
-
-class Socket(Protocol):
-    """A connected websocket as the core sees it; `api` wraps the server's own type."""
-
-    async def receive(self) -> bytes | str | None:
-        """The next frame: bytes (binary), str (text), or None once the peer has closed."""
-
-    async def send(self, frame: bytes | str) -> None:
-        """Send one frame; waits while the peer is slow. Does nothing on a closed socket."""
-
-    async def close(self) -> None:
-        """Say goodbye; harmless on a closed socket."""
-
-    @property
-    def broken(self) -> bool:
-        """True if the peer vanished without a close frame (close code 1006)."""
 
 
 class Operation:
@@ -138,7 +122,8 @@ class Operation:
         }
 
     def _public_metadata(self) -> dict[str, Any]:
-        return {key: value for key, value in self.metadata.items() if key not in ("fds", "secret")}
+        hidden = ("fds", "secret", *self.sockets)
+        return {key: value for key, value in self.metadata.items() if key not in hidden}
 
     def _changed(self) -> None:
         self.updated_at = datetime.now(UTC)
@@ -196,11 +181,13 @@ class Operations:
         kind: Kind = "task",
         may_cancel: bool = False,
         sockets: tuple[str, ...] = (),
+        flat: bool = False,
     ) -> Operation:
         """Begin the work and return its operation, already Running.
 
         resources: {"containers": ["/1.0/containers/c1"], ...}. sockets: names of the streams of
-        a websocket operation; their secrets are put in the metadata as `fds`.
+        a websocket operation; their secrets are put in the metadata as `fds`, or if `flat` each
+        under the name of its stream.
         """
         operation = Operation(
             self._events,
@@ -211,7 +198,8 @@ class Operations:
             may_cancel=may_cancel,
         )
         if sockets:
-            operation.metadata["fds"] = operation.expect_sockets(*sockets)
+            found = operation.expect_sockets(*sockets)
+            operation.metadata |= found if flat else {"fds": found}
         self._operations[operation.id] = operation
         operation._changed()
         operation._enter("Running")

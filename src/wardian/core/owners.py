@@ -66,7 +66,7 @@ async def settle(host: Host, container: Container, wanted: IdMap, *, keep: bool)
             '"security.protection.shift" keeps them; unset it, or go back to the former id map'
         )
     storage = host.storage.get(container.pool)
-    copy = _copy(container.name)
+    copy = replacement(container.name)
     async with Undo() as undo:
         await storage.delete(copy)
         undo.on_failure(storage.delete, copy)
@@ -82,7 +82,7 @@ async def settle(host: Host, container: Container, wanted: IdMap, *, keep: bool)
 
 async def finish(host: Host, container: Container) -> None:
     """Put the complete copy in place of the volume, however far that was before."""
-    storage, copy = host.storage.get(container.pool), _copy(container.name)
+    storage, copy = host.storage.get(container.pool), replacement(container.name)
     if copy in await storage.volumes():
         await storage.delete(Volume("container", container.name))
         await storage.rename(copy, Volume("container", container.name))
@@ -91,7 +91,7 @@ async def finish(host: Host, container: Container) -> None:
 
 async def sweep(host: Host) -> None:
     """Remove copies that were not complete; called at start-up, once `finish` has had its turn."""
-    needed = {_copy(c.name) for c in await host.records.containers.all() if c.pending == PENDING}
+    needed = {replacement(c.name) for c in await host.records.containers.all() if c.pending == PENDING}
     for pool in await host.records.pools.all():
         storage = host.storage.get(pool.name)
         for volume in await storage.volumes():
@@ -99,5 +99,6 @@ async def sweep(host: Host) -> None:
                 await storage.delete(volume)
 
 
-def _copy(name: str) -> Volume:
+def replacement(name: str) -> Volume:
+    """The volume that `finish` puts in place of that of the container; swept if nobody asks for it."""
     return Volume("container", f"{name}{SUFFIX}")

@@ -221,6 +221,25 @@ async def roll_back(host: Host, pool: str, snapshot: Snapshot) -> None:
     await host.records.snapshots.delete(snapshot.name)
 
 
+@asynccontextmanager
+async def at_rest(host: Host, name: str, action: str) -> AsyncIterator[tuple[Container, Volume]]:
+    """A container and files of it that nobody changes meanwhile.
+
+    Of one that runs these are a snapshot with a record that stays half made: nobody sees it, and the
+    next start would remove it. Others are held, so that they do not start.
+    """
+    async with host.operations.lock(name, action):
+        container = await containers.get(host, name)
+        if name not in host.running:
+            yield container, volume(name)
+            return
+        hidden = await take_hidden(host, container)
+    try:
+        yield container, volume_of(hidden.name)
+    finally:
+        await roll_back(host, container.pool, hidden)
+
+
 # --- restore -----------------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from wardian.core.operations import Operations
 from wardian.drivers import devices
 from wardian.drivers.bridge import Bridges
 from wardian.drivers.downloads import WebDownloads
+from wardian.drivers.downloads.peers import WebPeers
 from wardian.drivers.files.service import HelperFiles
 from wardian.drivers.hotplug import KernelHotplug
 from wardian.drivers.netwatch import NetWatch
@@ -71,6 +72,7 @@ async def build(
         files=HelperFiles(),
         guests=guests,
         downloads=WebDownloads(paths.cache / "streams"),
+        peers=WebPeers(),
         addresses=NetWatch(),
         hotplug=KernelHotplug(),
         listener=listener,

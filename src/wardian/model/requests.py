@@ -24,15 +24,17 @@ class ContainerSource(Struct, forbid_unknown_fields=True):
     certificate: str = ""
     source: str = ""
     base_image: str = field(default="", name="base-image")
-    # Sent by later clients:
-    allow_inconsistent: bool = False
     container_only: bool = False
     instance_only: bool = False
-    live: bool = False
     refresh: bool = False
-    project: str = ""
     operation: str = ""
+    """Of the host that sends, for the mode pull."""
     secrets: dict[str, str] | None = None
+    """Of the streams of that operation, by name."""
+    live: bool = False
+    # Sent by later clients:
+    allow_inconsistent: bool = False
+    project: str = ""
 
 
 class ImageSourceRequest(Struct, forbid_unknown_fields=True):
@@ -125,15 +127,27 @@ class ContainerUpdate(Struct, forbid_unknown_fields=True):
     backups: Any = None
 
 
+class MigrationTarget(Struct, forbid_unknown_fields=True):
+    """The operation of the host that receives, which the sending one connects to."""
+
+    operation: str = ""
+    websockets: dict[str, str] = {}
+    """The secrets of its streams, by name."""
+    certificate: str = ""
+
+
 class ContainerPost(Struct, forbid_unknown_fields=True):
-    """POST /1.0/containers/NAME and /1.0/containers/NAME/snapshots/SNAPSHOT: rename."""
+    """POST /1.0/containers/NAME and /1.0/containers/NAME/snapshots/SNAPSHOT: rename, or send elsewhere."""
 
     name: str = ""
     migration: bool = False
-    # Sent by later clients:
-    live: bool = False
     container_only: bool = False
     instance_only: bool = False
+    target: MigrationTarget | None = None
+    """None: the receiving host connects to us."""
+    bandwidth: str = ""
+    """Bytes per second at most, as in `10MB`."""
+    live: bool = False
 
 
 class SnapshotCreate(Struct, forbid_unknown_fields=True):

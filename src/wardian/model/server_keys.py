@@ -18,6 +18,7 @@ AUTO_UPDATE_CACHED = "images.auto_update_cached"
 AUTO_UPDATE_INTERVAL = "images.auto_update_interval"
 COMPRESSION = "images.compression_algorithm"
 REMOTE_CACHE_EXPIRY = "images.remote_cache_expiry"
+MIGRATION_TIMEOUT = "migration.timeout"
 
 ALLOWED_ORIGINS = {
     "core.https_allowed_headers": "Access-Control-Allow-Headers",
@@ -75,6 +76,11 @@ def _refuse_backend(text: str) -> None:
     raise InvalidInput("storage is configured per pool here: use `lxd init`")
 
 
+def _check_seconds(text: str) -> None:
+    if not 1 <= units.parse_int(text) <= 86400:
+        raise InvalidInput("the time is a number of seconds from 1 to 86400")
+
+
 @dataclass(frozen=True)
 class ServerKey:
     """One key. check raises InvalidInput for a value that it cannot have."""
@@ -112,6 +118,13 @@ KEYS = (
         units.parse_int,
         "10",
         "days an unused cached image is kept; 0: for ever",
+        used=True,
+    ),
+    ServerKey(
+        MIGRATION_TIMEOUT,
+        _check_seconds,
+        "30",
+        "seconds after which a copy or move gives up on a host that is silent",
         used=True,
     ),
     ServerKey("storage.lvm_fstype", _check_file_system, "ext4", "file system on new LVM volumes"),

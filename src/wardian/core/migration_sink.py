@@ -1,0 +1,307 @@
+"""Containers that come from another host: what this one, which gets them, does (see model.migration).
+
+The configuration of the container is that of the request, checked before anything is asked for; what
+the other host says of its snapshots is checked before it sends a byte. A container that does not come
+whole is removed again. With `refresh` a container that is here gets the files of the other one: each
+snapshot stays as soon as it is complete, and the container's own files change at the end, all at once.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from msgspec.structs import replace
+
+from wardian.core import containers, device_plugs, foreign, owners, pools, snapshots
+from wardian.core.host import Host
+from wardian.core.migration_source import STAGE, connected
+from wardian.core.operations import Operation
+from wardian.core.progress import Meter
+from wardian.core.undo import Undo
+from wardian.core.wire import Broken, Wire
+from wardian.errors import AlreadyExists, HostFailed, InvalidInput
+from wardian.model import architectures, idmap, migration, names
+from wardian.model.container import Container, Snapshot
+from wardian.model.idmap import IdMap
+from wardian.model.migration import Answer, Begin, Done, Have, Kept, Offer, Verdict
+from wardian.model.requests import ContainerCreate, MigrationTarget
+from wardian.ports import Storage, Volume
+
+MODES = ("pull", "push")
+
+
+async def receive(host: Host, request: ContainerCreate) -> Operation:
+    """Begin to receive a container; the operation's resources name it.
+
+    In the mode pull we connect to the operation that the source names, in push the source connects to ours.
+    """
+    source = request.source
+    origin = _origin(request)
+    if source.live:
+        raise InvalidInput('field "source.live": live migration is not available in this version')
+    if "/" in request.name:
+        raise InvalidInput(f"Invalid container name: '{request.name}': '/' is reserved for snapshots")
+    name = request.name or await containers.random_name(host)
+    names.check_container(name)
+    present = await host.records.containers.find(name)
+    if present is not None and not source.refresh:
+        raise AlreadyExists(f"Container '{name}' already exists")
+    await pools.ensure_default(host)
+    draft = await _draft(host, name, request, present)
+    await _check(host, draft, present)
+
+    action = "create" if present is None else "refresh"
+
+    async def work(operation: Operation) -> None:
+        async with host.operations.lock(name, action), connected(host, operation, origin) as line:
+            offer = migration.checked(await line.hear(Offer))
+            if present is None:
+                await _create(host, line, draft, offer, operation)
+            else:
+                await _refresh(host, line, draft, offer, operation)
+            with suppress(Broken):  # it is here and stays, whether the source hears of it or not
+                await line.say(Verdict())
+
+    waits = origin is None
+    return host.operations.start(
+        "Creating container",
+        work,
+        resources=containers.resources(name),
+        kind="websocket" if waits else "task",
+        may_cancel=True,
+        sockets=migration.STREAMS if waits else (),
+        flat=True,
+    )
+
+
+def _origin(request: ContainerCreate) -> MigrationTarget | None:
+    """The operation to connect to; None: we are connected to."""
+    source = request.source
+    if source.mode not in MODES:
+        raise InvalidInput(f'field "source.mode": "{source.mode}" is none of {", ".join(MODES)}')
+    if source.mode == "push":
+        return None
+    migration.check_operation(source.operation, "source.operation")
+    secrets = migration.check_secrets(source.secrets, "source.secrets")
+    return MigrationTarget(source.operation, secrets, source.certificate)
+
+
+# --- what it will be ---------------------------------------------------------------------------
+
+
+async def _draft(host: Host, name: str, request: ContainerCreate, present: Container | None) -> Container:
+    """The container as asked for, in the pool of its root disk, or the default one if that is not here."""
+    draft = Container(
+        name=name,
+        architecture=architectures.canonical(request.architecture or host.machine.architectures[0]),
+        created_at=datetime.now(UTC),
+        pool="",
+        config=await foreign.config(host, name, request.config or {}),
+        devices=request.devices or {},
+        profiles=["default"] if request.profiles is None else request.profiles,
+        ephemeral=request.ephemeral,
+        description=request.description,
+        pending="create",
+    )
+    merged = await containers.expanded(host, draft)
+    pool = present.pool if present else foreign.pool_of(merged.devices)
+    if not pool or await host.records.pools.find(pool) is None:
+        pool = await pools.default_name(host)
+    return replace(draft, pool=pool, devices=foreign.in_pool(draft.devices, merged.devices, pool))
+
+
+async def _check(host: Host, draft: Container, present: Container | None) -> containers.Expanded:
+    """Refuse what must not exist, and interfaces whose network is not here."""
+    if draft.name in host.running:
+        raise InvalidInput(f'container "{draft.name}" is running here; stop it before it is refreshed')
+    if present is not None and present.pending:
+        raise InvalidInput(f'container "{draft.name}" is being made here, or taken away')
+    merged = await containers.check(host, draft, present)
+    wanted = await containers.wanted_idmap(host, draft.name, merged)
+    settled = containers.with_volatile(draft, merged, wanted)
+    for name, options in merged.devices.items():
+        if options.get("type") == "nic":
+            device_plugs.plan(host, settled, merged.devices, IdMap(), name)
+    return merged
+
+
+async def _snapshot(host: Host, draft: Container, kept: Kept) -> Snapshot:
+    """The record of a snapshot that is offered; InvalidInput naming it if it must not exist here."""
+    config = await foreign.config(host, draft.name, kept.config)
+    on_disk = kept.config.get(owners.KEY, "")
+    snapshot = Snapshot(
+        name=f"{draft.name}/{kept.name}",
+        architecture=architectures.canonical(kept.architecture),
+        created_at=kept.created_at,
+        config=config | ({owners.KEY: on_disk} if on_disk else {}),
+        devices=kept.devices,
+        profiles=kept.profiles,
+        ephemeral=kept.ephemeral,
+        description=kept.description,
+        expires_at=kept.expires_at,
+        scheduled=kept.scheduled,
+        pending="create",
+    )
+    try:
+        idmap.from_json(on_disk or "[]")
+        merged = await containers.expanded(host, snapshots.as_container(snapshot, draft.pool))
+        snapshot = replace(snapshot, devices=foreign.in_pool(kept.devices, merged.devices, draft.pool))
+        await containers.check(host, snapshots.as_container(snapshot, draft.pool))
+    except InvalidInput as error:
+        raise InvalidInput(f'snapshot "{kept.name}" cannot be taken: {error}') from error
+    return snapshot
+
+
+# --- how it comes ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Arrival:
+    """What has been agreed on with the source."""
+
+    line: Wire
+    storage: Storage
+    draft: Container
+    transport: str
+    offered: list[str]
+    """The snapshots that the source has, by their own names, the oldest first."""
+    coming: dict[str, Snapshot]
+    """Those that will be sent."""
+    meter: Meter
+
+    def volume_of(self, own_name: str) -> Volume:
+        """The volume of a snapshot."""
+        return snapshots.volume_of(f"{self.draft.name}/{own_name}")
+
+
+async def _agree(
+    host: Host, line: Wire, draft: Container, offer: Offer, here: Sequence[Snapshot], operation: Operation
+) -> _Arrival:
+    """Check every snapshot that comes, and tell the source to go ahead. here: those that we have."""
+    storage = host.storage.get(draft.pool)
+    transport = migration.transport(offer.transports, storage.transports())
+    known = {(snapshot.own_name, snapshot.created_at): snapshot for snapshot in here}
+    held = [known[key] for kept in offer.snapshots if (key := (kept.name, kept.created_at)) in known]
+    coming = {
+        kept.name: await _snapshot(host, draft, kept)
+        for kept in offer.snapshots
+        if (kept.name, kept.created_at) not in known
+    }
+    origins = {s.own_name: await storage.origin(snapshots.volume_of(s.name)) for s in held}
+    await line.say(Answer(transport=transport, wanted=list(coming), origins=origins))
+    offered = [kept.name for kept in offer.snapshots]
+    return _Arrival(line, storage, draft, transport, offered, coming, Meter(operation, STAGE, None))
+
+
+async def _take_all(host: Host, arrival: _Arrival, target: Volume, like: Volume | None) -> None:
+    """All that was agreed on; the container's own files go to `target`. like: files much like these."""
+    before, here = 0, set(arrival.offered) - set(arrival.coming)
+    for own_name in migration.sequence(arrival.offered, list(arrival.coming)):
+        begin = await arrival.line.hear(Begin)
+        if begin.volume != own_name or begin.base not in ("", *here):
+            raise HostFailed("the other host sends another volume than was agreed on")
+        base = arrival.volume_of(begin.base) if begin.base else like
+        if own_name:
+            before += await _take_snapshot(host, arrival, own_name, base, before)
+            here.add(own_name)
+            volume = arrival.volume_of(own_name)
+            like = volume if arrival.transport == migration.FILE_WISE else None
+            have = Have(volume=own_name, origin=await arrival.storage.origin(volume))
+        else:
+            before += await _take(arrival, own_name, target, base, before)
+            have = Have(volume=own_name)
+        await arrival.line.say(have)
+
+
+async def _take_snapshot(
+    host: Host, arrival: _Arrival, own_name: str, base: Volume | None, before: int
+) -> int:
+    """One snapshot, which is here to stay then; one of the same name and another time goes for it."""
+    snapshot = arrival.coming[own_name]
+    async with host.operations.lock(snapshot.name, "create"), Undo() as undo:
+        old = await host.records.snapshots.find(snapshot.name)
+        if old is not None:
+            await snapshots.remove(host, old)
+        await host.records.snapshots.insert(snapshot)
+        undo.on_failure(snapshots.roll_back, host, arrival.draft.pool, snapshot)
+        size = await _take(arrival, own_name, snapshots.volume_of(snapshot.name), base, before)
+        await host.records.snapshots.replace(replace(snapshot, pending=""))
+        undo.keep()
+    return size
+
+
+async def _take(arrival: _Arrival, own_name: str, target: Volume, base: Volume | None, before: int) -> int:
+    """One volume, exactly as it was sent; how many bytes that took. The caller removes it on failure."""
+    storage, transport = arrival.storage, arrival.transport
+
+    async def work(fd: int) -> None:
+        await storage.receive(target, fd, transport, base)
+
+    came = await arrival.line.receive(work, lambda position: arrival.meter(before + position))
+    sent = await arrival.line.hear(Done)
+    if (sent.volume, sent.size, sent.sha256) != (own_name, came.size, came.sha256):
+        raise HostFailed("what has arrived is not what the other host has sent")
+    return came.size
+
+
+# --- where it goes -----------------------------------------------------------------------------
+
+
+async def _create(host: Host, line: Wire, draft: Container, offer: Offer, operation: Operation) -> None:
+    async with Undo() as undo:
+        await host.records.containers.insert(draft)
+        undo.on_failure(containers.discard, host, draft)
+        arrival = await _agree(host, line, draft, offer, [], operation)
+        await _take_all(host, arrival, containers.volume(draft.name), None)
+        merged = await _check(host, draft, None)
+        made, wanted = await containers.settled(host, draft, merged)
+        made = owners.recorded(made, idmap.from_json(offer.idmap))
+        made = await owners.fill(host, made, wanted)
+        await containers.apply_quota(host, made, merged)
+        operation.may_cancel = False
+        await host.records.containers.replace(replace(made, pending=""))
+        undo.keep()
+    host.events.lifecycle("container-created", containers.url(draft.name))
+
+
+async def _refresh(host: Host, line: Wire, draft: Container, offer: Offer, operation: Operation) -> None:
+    """The container that is here becomes what the other one is; what only it has of snapshots stays."""
+    present = await containers.get(host, draft.name)
+    await _check(host, draft, present)
+    storage, copy = host.storage.get(draft.pool), owners.replacement(draft.name)
+    async with Undo() as undo:
+        await storage.delete(copy)
+        undo.on_failure(storage.delete, copy)
+        here = await snapshots.every(host, draft.name)
+        arrival = await _agree(host, line, draft, offer, here, operation)
+        await _take_all(host, arrival, copy, _like(arrival, draft))
+        merged = await _check(host, draft, present)
+        made, wanted = await containers.settled(host, _renewed(draft, present), merged)
+        on_disk, due = idmap.from_json(offer.idmap), await owners.due(host, made, wanted)
+        if on_disk != due:
+            await host.rootfs.shift_owners(storage.path(copy) / "rootfs", on_disk, due)
+        operation.may_cancel = False
+        made = owners.recorded(made, due)
+        await host.records.containers.replace(replace(made, pending=owners.PENDING))
+        undo.keep()
+    await owners.finish(host, made)
+    await containers.apply_quota(host, made, merged)
+    host.events.lifecycle("container-updated", containers.url(draft.name))
+
+
+def _renewed(draft: Container, present: Container) -> Container:
+    """The draft as the container that is here: its own age, and addresses of its own."""
+    own = {k: v for k, v in present.config.items() if containers.is_of_interface(k)}
+    return replace(
+        draft,
+        config=draft.config | own,
+        created_at=present.created_at,
+        last_used_at=present.last_used_at,
+        pending="",
+    )
+
+
+def _like(arrival: _Arrival, draft: Container) -> Volume | None:
+    """What is here already, where files need not be sent that are the same: not with a stream of btrfs."""
+    return containers.volume(draft.name) if arrival.transport == migration.FILE_WISE else None

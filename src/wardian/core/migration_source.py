@@ -1,0 +1,179 @@
+"""Containers that go to another host: what this one, which has them, does (see model.migration).
+
+Nothing is changed here: whoever moves a container deletes it once the other host has said that it has all.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from wardian.core import containers, owners, snapshots, wire
+from wardian.core.host import Host
+from wardian.core.operations import Operation
+from wardian.core.progress import Meter
+from wardian.core.wire import Wire
+from wardian.errors import HostFailed, InvalidInput
+from wardian.model import migration
+from wardian.model.container import Container, Snapshot
+from wardian.model.migration import Answer, Begin, Done, Have, Offer, Verdict
+from wardian.model.requests import ContainerPost, MigrationTarget
+from wardian.ports import Socket, Storage, Volume
+
+CONNECTS_WITHIN_S = 30.0
+STAGE = "fs"
+"""Of the progress, on both hosts."""
+
+
+async def send(host: Host, name: str, own_name: str, request: ContainerPost) -> Operation:
+    """Begin to send a container, or a snapshot of it, to another host.
+
+    Without a target in the request, it is that host which connects to the operation's streams.
+    """
+    container = await containers.get(host, name)
+    if own_name:
+        await snapshots.get(host, name, own_name)
+    if request.live:
+        raise InvalidInput(
+            f'container "{name}" cannot be sent while it goes on: live migration is not available in this '
+            'version; stop it, or leave out "live"'
+        )
+    errand = _Errand(
+        name,
+        own_name,
+        with_snapshots=not (own_name or request.container_only or request.instance_only),
+        rate=migration.parse_rate(request.bandwidth),
+    )
+    if request.target is not None:
+        migration.check_operation(request.target.operation, "target.operation")
+        migration.check_secrets(request.target.websockets, "target.websockets")
+
+    async def work(operation: Operation) -> None:
+        async with connected(host, operation, request.target) as line:
+            await _send(host, line, errand, operation)
+
+    waits = request.target is None
+    return host.operations.start(
+        "Migrating container",
+        work,
+        resources=containers.resources(container.name),
+        kind="websocket" if waits else "task",
+        may_cancel=True,
+        sockets=migration.STREAMS if waits else (),
+        flat=True,
+    )
+
+
+@asynccontextmanager
+async def connected(host: Host, operation: Operation, target: MigrationTarget | None) -> AsyncIterator[Wire]:
+    """The conversation with the other host: with streams of ours, or those of its operation."""
+    if target is None:
+        async with wire.opened(host, *await _awaited(operation)) as line:
+            yield line
+        return
+    urls = [migration.websocket(target.operation, target.websockets[name]) for name in migration.STREAMS]
+    async with AsyncExitStack() as held:
+        try:
+            control, fs = await held.enter_async_context(host.peers.connect(urls, target.certificate))
+        except HostFailed:
+            operation.update({"unreachable": "true"})  # so that the client can try another way
+            raise
+        yield await held.enter_async_context(wire.opened(host, control, fs))
+
+
+async def _awaited(operation: Operation) -> tuple[Socket, Socket]:
+    """The streams, once the other side has connected to them."""
+    control, fs = (operation.sockets[name] for name in migration.STREAMS)
+    try:
+        async with asyncio.timeout(CONNECTS_WITHIN_S):
+            return await control, await fs
+    except TimeoutError:
+        raise InvalidInput(
+            f"nobody connected to the streams of the migration within {CONNECTS_WITHIN_S:.0f} s"
+        ) from None
+
+
+@dataclass(frozen=True)
+class _Errand:
+    """What is asked for. own_name: of the snapshot that is sent as a container; rate: bytes per second."""
+
+    name: str
+    own_name: str
+    with_snapshots: bool
+    rate: int
+
+
+@dataclass(frozen=True)
+class _Cargo:
+    """What is to be sent, held so that nobody changes it meanwhile."""
+
+    container: Container
+    volume: Volume
+    along: list[Snapshot]
+
+    def volume_of(self, sent: str) -> Volume:
+        """The volume of a snapshot, or of the container itself."""
+        return snapshots.volume_of(f"{self.container.name}/{sent}") if sent else self.volume
+
+
+@asynccontextmanager
+async def _loaded(host: Host, errand: _Errand) -> AsyncIterator[_Cargo]:
+    name = errand.name
+    async with AsyncExitStack() as held:
+        enter = held.enter_async_context
+        if errand.own_name:
+            full = f"{name}/{errand.own_name}"
+            await enter(host.operations.lock(full, "migrate"))
+            snapshot = await snapshots.get(host, name, errand.own_name)
+            was = snapshots.as_container(snapshot, (await containers.get(host, name)).pool)
+            yield _Cargo(was, snapshots.volume_of(full), [])
+            return
+        container, volume = await enter(snapshots.at_rest(host, name, "migrate"))
+        along = await enter(snapshots.all_locked(host, name, "migrate")) if errand.with_snapshots else []
+        yield _Cargo(container, volume, along)
+
+
+async def _send(host: Host, line: Wire, errand: _Errand, operation: Operation) -> None:
+    async with _loaded(host, errand) as cargo:
+        storage = host.storage.get(cargo.container.pool)
+        offer = Offer(
+            version=migration.VERSION,
+            transports=list(storage.transports()),
+            snapshots=[migration.kept(snapshot) for snapshot in cargo.along],
+            idmap=cargo.container.config.get(owners.KEY) or "[]",
+        )
+        await line.say(offer)
+        answer = await line.hear(Answer)
+        offered = [kept.name for kept in offer.snapshots]
+        if answer.transport not in offer.transports or not set(answer.wanted) <= set(offered):
+            raise HostFailed("the other host asks for what was not offered")
+        own = {name: await storage.origin(cargo.volume_of(name)) for name in offered}
+        there, meter, before = dict(answer.origins), Meter(operation, STAGE, None), 0
+        for volume in migration.sequence(offered, answer.wanted):
+            base = migration.base_of(volume, offered, own, there)
+            await line.say(Begin(volume=volume, base=base))
+            work = _sending(storage, cargo, volume, base, answer.transport)
+            sent = await line.send(work, _from(meter, before), errand.rate)
+            before += sent.size
+            await line.say(Done(volume=volume, size=sent.size, sha256=sent.sha256))
+            there[volume] = await _confirmed(line, volume)
+        await line.hear(Verdict)
+
+
+def _from(meter: Meter, before: int) -> Callable[[int], None]:
+    return lambda position: meter(before + position)
+
+
+def _sending(
+    storage: Storage, cargo: _Cargo, volume: str, base: str, transport: str
+) -> Callable[[int], Awaitable[None]]:
+    origin = cargo.volume_of(base) if base else None
+    return lambda fd: storage.send(cargo.volume_of(volume), fd, transport, origin)
+
+
+async def _confirmed(line: Wire, volume: str) -> str:
+    """The origin of a volume that the target has now."""
+    have = await line.hear(Have)
+    if have.volume != volume:
+        raise HostFailed("the other host confirms another volume than was sent")
+    return have.origin

@@ -1,0 +1,15 @@
+"""When TCP gives up on a peer that is silent (tcp(7))."""
+
+import socket
+
+PROBES = 4
+
+
+def give_up_after(sock: socket.socket, silence_s: int) -> None:
+    """End the connection once the peer has acknowledged nothing for so long, whether data waits or not."""
+    pause_s = max(1, silence_s // (PROBES + 1))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, pause_s)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, pause_s)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * silence_s)
