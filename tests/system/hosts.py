@@ -14,7 +14,7 @@ mount -t sysfs none /sys && mount --rbind /mnt/cgroup /sys/fs/cgroup && umount -
 ip link set lo up && echo ready && exec cat
 """
 """Shows the interfaces of the new network in /sys, and keeps both namespaces until its input ends."""
-TIMEOUT_S = 2
+TIMEOUT_S = 1
 """After which the hosts give up on a link that is cut."""
 
 

@@ -44,8 +44,9 @@ class Broken(HostFailed):
 class Wire:
     """Both streams, as one conversation. `opened` makes one."""
 
-    def __init__(self, control: Socket, fs: Socket) -> None:
-        self._control, self._fs = control, fs
+    def __init__(self, control: Socket, fs: Socket, silence_s: int) -> None:
+        self._control, self._fs, self._silence_s = control, fs, silence_s
+        control.give_up_after(silence_s)  # not `fs`: a disk may be slow for longer than a host may be silent
         self._heard: asyncio.Queue[Message] = asyncio.Queue(WAITING)
         self._reader = asyncio.create_task(self._read(), name="migration control")
 
@@ -96,6 +97,7 @@ class Wire:
         await asyncio.wait((self._reader,))
         if not self._reader.cancelled():
             self._reader.exception()  # it has been told, or nobody wants to know any more
+        self._fs.give_up_after(self._silence_s)
         for one in (self._fs, self._control):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WORD_S):
@@ -213,9 +215,7 @@ class _Counter:
 async def opened(host: Host, control: Socket, fs: Socket) -> AsyncIterator[Wire]:
     """A conversation on connected sockets. A block that fails tells the other host why."""
     silence_s = int(server_keys.value(await host.records.server.get(), server_keys.MIGRATION_TIMEOUT))
-    for one in (control, fs):
-        one.give_up_after(silence_s)
-    wire = Wire(control, fs)
+    wire = Wire(control, fs, silence_s)
     try:
         yield wire
     except Broken:

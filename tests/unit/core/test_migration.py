@@ -364,8 +364,11 @@ async def files_come(target: Host) -> None:
 
 
 @pytest.mark.parametrize("stream", ["control", "fs"])
-async def test_a_cut_stream_ends_both_sides(source: Host, target: Host, stream: str) -> None:
+async def test_a_cut_stream_ends_both_sides(
+    source: Host, target: Host, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first byte of files has come when the stream is cut."""
+    monkeypatch.setattr(wire, "LAST_WORD_S", 0.1)
     sending = await migration_source.send(source, "c1", "", ContainerPost(migration=True, bandwidth="1000"))
     receiving = await migration_sink.receive(target, wanted(sending))
     await files_come(target)
@@ -449,7 +452,7 @@ async def test_what_cannot_be_received_is_said_at_once(source: Host, target: Hos
 async def test_messages_that_came_before_the_end_are_heard(source: Host) -> None:
     ours, theirs = FakeSocket.pair()
     fs, _ = FakeSocket.pair()
-    line = wire.Wire(theirs, fs)
+    line = wire.Wire(theirs, fs, 1)
     await ours.send(migration.encode(Verdict()))
     await ours.close()
     assert await line.hear(Verdict) == Verdict()
