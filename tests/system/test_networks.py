@@ -24,7 +24,7 @@ def test_a_firewall_that_drops_is_opened_for_the_bridge_and_closed_again(daemon:
     try:
         daemon.lxc("network", "create", bridge, "ipv6.address=none")
         rules = nft("list", "table", "ip", "wtforeign")
-        assert rules.count(f"wardian: network {bridge}") == 4
+        assert rules.count(f"wardian: network {bridge}") == 6
         assert rules.index(f'iifname "{bridge}" udp') < rules.index("!=")
         assert daemon.lxc("network", "show", bridge).count("warning") == 0
         nft("flush", "chain", "ip", "wtforeign", "FORWARD")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wardian.drivers.bridge import dnsmasq, firewall
+from wardian.drivers.bridge import dnsmasq, firewall, legacy
 from wardian.drivers.runtime import render
 from wardian.errors import InvalidInput
 from wardian.model.idmap import IdMap
@@ -148,6 +148,21 @@ def test_only_others_chains_that_drop_are_opened() -> None:
         ]
     }
     assert [found.table for found in firewall.dropping_chains(listing)] == ["filter", "firewalld"]
+    assert [found.table for found in firewall.others_chains(listing)] == ["filter", "open", "firewalld"]
+
+
+@pytest.mark.parametrize(
+    ("listing", "drops"),
+    [
+        ("-P FORWARD ACCEPT\n-A FORWARD -i eth0 -j DROP\n", False),
+        ("-P FORWARD DROP\n-A FORWARD -j DOCKER-USER\n", True),
+        ("-P INPUT ACCEPT\n-A INPUT -i lo -j ACCEPT\n-A INPUT -j REJECT --reject-with x\n", True),
+        ("-P INPUT ACCEPT\n-A INPUT -j DROP\n-A INPUT -j MINE\n", False),
+        ("", False),
+    ],
+)
+def test_a_legacy_chain_drops_by_its_policy_or_its_last_rule(listing: str, drops: bool) -> None:
+    assert legacy.drops(listing) is drops
 
 
 def test_variables_of_the_hosts_own_libraries_are_only_passed_on() -> None:

@@ -7,20 +7,22 @@ bridge. When that firewall is reloaded the mark is gone; `problem` then says so 
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from wardian.drivers.bridge import legacy
 from wardian.errors import HostFailed
 from wardian.linux import process
 from wardian.model import network
+
+log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 HOOKS = ("input", "forward")
 FAMILIES = ("ip", "ip6", "inet")
 FIREWALLD = "firewalld"
-LEGACY_TABLES = Path("/proc/net/ip_tables_names")
 
 
 def table_name(bridge: str) -> str:
@@ -106,12 +108,13 @@ def _hairpin(bridge: str) -> list[Json]:
 
 
 def _services(bridge: str) -> list[list[Json]]:
-    """Accept DNS and DHCP (v4 and v6) from the bridge."""
+    """Accept DNS and DHCP (v4 and v6) from the bridge. A rule for each port: of a set of them in its chains
+    iptables-nft knows nothing, and would save a rule for all ports.
+    """
     found = []
-    for protocol, ports in (("udp", [53, 67, 547]), ("tcp", [53])):
+    for protocol, port in (("udp", 53), ("udp", 67), ("udp", 547), ("tcp", 53)):
         left = {"payload": {"protocol": protocol, "field": "dport"}}
-        right = {"set": ports} if len(ports) > 1 else ports[0]
-        match = {"match": {"op": "==", "left": left, "right": right}}
+        match = {"match": {"op": "==", "left": left, "right": port}}
         found.append([_interface("iifname", bridge), match, {"accept": None}])
     return found
 
@@ -121,12 +124,13 @@ def _services(bridge: str) -> list[list[Json]]:
 
 @dataclass(frozen=True)
 class Chain:
-    """A base chain of another firewall that drops what it does not know."""
+    """A base chain of another firewall. drops: what it does not know."""
 
     family: str
     table: str
     name: str
     hook: str
+    drops: bool
 
     @property
     def owner(self) -> str:
@@ -134,8 +138,8 @@ class Chain:
         return FIREWALLD if self.table == FIREWALLD else f'nftables chain "{self.table} {self.name}"'
 
 
-def dropping_chains(listing: Mapping[str, Any]) -> list[Chain]:
-    """From `nft -j list chains`: others' filter chains that drop (or, as firewalld's, reject) by default."""
+def others_chains(listing: Mapping[str, Any]) -> list[Chain]:
+    """From `nft -j list chains`: base chains of other firewalls that the bridge's traffic goes through."""
     found = []
     for item in listing.get("nftables", []):
         chain = item.get("chain", {})
@@ -145,9 +149,14 @@ def dropping_chains(listing: Mapping[str, Any]) -> list[Chain]:
             or chain["family"] not in FAMILIES
         ):
             continue
-        if chain.get("policy") == "drop" or chain["table"] == FIREWALLD:
-            found.append(Chain(chain["family"], chain["table"], chain["name"], chain["hook"]))
+        drops = chain.get("policy") == "drop" or chain["table"] == FIREWALLD
+        found.append(Chain(chain["family"], chain["table"], chain["name"], chain["hook"], drops))
     return [chain for chain in found if not chain.table.startswith("wardian_")]
+
+
+def dropping_chains(listing: Mapping[str, Any]) -> list[Chain]:
+    """Those of them that drop (or, as firewalld's, reject) by default."""
+    return [chain for chain in others_chains(listing) if chain.drops]
 
 
 def accept_commands(chain: Chain, bridge: str) -> list[Json]:
@@ -186,7 +195,11 @@ async def apply(bridge: str, config: Mapping[str, str]) -> None:
         if not marked_handles(
             await _list("-a", "list", "chain", chain.family, chain.table, chain.name), bridge
         ):
-            await _nft(f'let network "{bridge}" pass {chain.owner}', accept_commands(chain, bridge))
+            try:
+                await _nft(f'let network "{bridge}" pass {chain.owner}', accept_commands(chain, bridge))
+            except HostFailed as error:  # a table may belong to the process that made it; `problem` tells
+                log.warning("%s", error)
+    await legacy.apply(bridge, comment(bridge))
 
 
 async def remove(bridge: str) -> None:
@@ -196,12 +209,13 @@ async def remove(bridge: str) -> None:
         f'remove the firewall of network "{bridge}"',
         [{"add": {"table": table}}, {"delete": {"table": table}}],
     )
-    for chain in dropping_chains(await _list("list", "chains")):
+    for chain in others_chains(await _list("list", "chains")):
         listing = await _list("-a", "list", "chain", chain.family, chain.table, chain.name)
         place = {"family": chain.family, "table": chain.table, "chain": chain.name}
         doomed = [{"delete": {"rule": {**place, "handle": h}}} for h in marked_handles(listing, bridge)]
         if doomed:
             await _nft(f'remove the rules of network "{bridge}"', doomed)
+    await legacy.remove(bridge, comment(bridge))
 
 
 async def problem(bridge: str) -> str:
@@ -209,13 +223,13 @@ async def problem(bridge: str) -> str:
     try:
         for chain in dropping_chains(await _list("list", "chains")):
             listing = await _list("-a", "list", "chain", chain.family, chain.table, chain.name)
-            if not marked_handles(listing, bridge):
+            if marked_handles(listing, bridge):
+                continue
+            if chain.table != FIREWALLD:
                 return f"{chain.owner} drops traffic of {bridge}; restart lxd to open it again"
+            if f'"{bridge}"' not in json.dumps(await _list("list", "table", chain.family, chain.table)):
+                zone = f"firewall-cmd --permanent --zone=trusted --add-interface={bridge}"
+                return f"{FIREWALLD} drops traffic of {bridge}; type `{zone}` and `firewall-cmd --reload`"
+        return await legacy.problem(bridge, comment(bridge))
     except HostFailed as error:
         return str(error)
-    if LEGACY_TABLES.exists() and "filter" in LEGACY_TABLES.read_text().split():
-        return (
-            "legacy iptables rules are loaded and may drop traffic; "
-            f"type `iptables-legacy -I FORWARD -i {bridge} -j ACCEPT` and the same with -o"
-        )
-    return ""
