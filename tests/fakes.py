@@ -672,6 +672,9 @@ class FakeSocket:
     async def close(self) -> None:
         self.cut()
 
+    def hang_up(self) -> None:
+        self.cut()
+
     def cut(self) -> None:
         """Nothing goes through any more, in either direction."""
         for end in (self, self.other):

@@ -912,6 +912,9 @@ class Socket(Protocol):
     def give_up_after(self, silence_s: int) -> None:
         """End the connection once the peer's kernel has not answered for so long, as when a cable is cut."""
 
+    def hang_up(self) -> None:
+        """End the connection without a goodbye: nobody is there to hear it."""
+
 
 class Peers(Protocol):
     """The way to streams of operations on other hosts."""

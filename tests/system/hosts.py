@@ -56,6 +56,8 @@ class Pair:
         for number, place in enumerate(self.places, 1):
             place.ip("address", "add", f"10.99.77.{number}/24", "dev", self.link)
             place.ip("link", "set", self.link, "up")
+            impatient = f"echo 50 >/proc/sys/net/ipv4/neigh/{self.link}/retrans_time_ms"
+            subprocess.run([*place.within, "sh", "-c", impatient], check=True)
         self.a = Daemon("ma", backend=first, within=self.places[0].within, pool_size="256MB")
         self.b = Daemon("mb", backend=second, within=self.places[1].within, pool_size="256MB")
         self.a.import_busybox("bb")

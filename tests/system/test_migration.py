@@ -86,6 +86,24 @@ def test_a_container_is_copied_and_moved_in_every_mode(hosts: Pair) -> None:
     assert hosts.b.lxc("exec", "c2", "--", "ls", "/sys/class/net").split() == ["lan0", "lo"]
 
 
+def test_pools_of_different_kinds_send_files(hosts: Pair) -> None:
+    hosts.b.lxc("storage", "create", "files", "dir")
+    try:
+        hosts.a.lxc("copy", "c1", "b:", "-s", "files")
+        hosts.a.lxc("snapshot", "c1", "s2")
+        hosts.a.lxc("copy", "c1", "b:", "--refresh", "-s", "files")
+        hosts.a.lxc("copy", "b:c1", "c2")
+        assert snapshots(hosts.a, "c1") == snapshots(hosts.b, "c1") == snapshots(hosts.a, "c2")
+        sums = set()
+        for daemon, name in ((hosts.a, "c1"), (hosts.b, "c1"), (hosts.a, "c2")):
+            daemon.lxc("start", name)
+            sums.add(checksum(daemon, name))
+        assert len(sums) == 1
+    finally:
+        hosts.b.lxc("delete", "-f", "c1")
+        hosts.b.lxc("storage", "delete", "files")
+
+
 def test_one_that_runs_is_copied_and_not_moved_and_refreshed_when_it_stands(hosts: Pair) -> None:
     hosts.a.lxc("start", "c1")
     assert "is running" in hosts.a.error("move", "c1", "b:")

@@ -58,6 +58,12 @@ class WebSocket:
         if sock is not None and sock.family != socket.AF_UNIX:
             tcp.give_up_after(sock, silence_s)
 
+    def hang_up(self) -> None:
+        """See ports.Socket."""
+        sock = self._raw.get_extra_info("socket")
+        if sock is not None:
+            tcp.hang_up(sock)
+
     @property
     def broken(self) -> bool:
         """See ports.Socket."""

@@ -41,11 +41,15 @@ class Broken(HostFailed):
     """The other host is gone, or said why it gives up."""
 
 
+class Gone(Broken):
+    """It is gone, and will not hear us either."""
+
+
 class Wire:
     """Both streams, as one conversation. `opened` makes one."""
 
     def __init__(self, control: Socket, fs: Socket, silence_s: int) -> None:
-        self._control, self._fs, self._silence_s = control, fs, silence_s
+        self._control, self._fs = control, fs
         control.give_up_after(silence_s)  # not `fs`: a disk may be slow for longer than a host may be silent
         self._heard: asyncio.Queue[Message] = asyncio.Queue(WAITING)
         self._reader = asyncio.create_task(self._read(), name="migration control")
@@ -57,7 +61,7 @@ class Wire:
             if isinstance(message, Fail):
                 raise Broken(f"the other host gives up: {migration.reason(message)}")
             await self._heard.put(message)
-        raise Broken("the connection to the other host broke off")
+        raise Gone("the connection to the other host broke off")
 
     # --- words ---------------------------------------------------------------------------------
 
@@ -92,13 +96,13 @@ class Wire:
                 await self._control.send(migration.encode(Fail(message=why[: migration.LONGEST_REASON])))
 
     async def close(self) -> None:
-        """Hang up."""
+        """Hang up; with a goodbye if there is somebody to hear it."""
         self._reader.cancel()
         await asyncio.wait((self._reader,))
-        if not self._reader.cancelled():
-            self._reader.exception()  # it has been told, or nobody wants to know any more
-        self._fs.give_up_after(self._silence_s)
+        is_gone = not self._reader.cancelled() and isinstance(self._reader.exception(), Gone)
         for one in (self._fs, self._control):
+            if is_gone:
+                one.hang_up()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WORD_S):
                     await one.close()

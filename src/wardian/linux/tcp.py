@@ -1,5 +1,6 @@
-"""When TCP gives up on a peer that is silent (tcp(7))."""
+"""When TCP gives up on a peer (tcp(7))."""
 
+import contextlib
 import socket
 
 PROBES = 4
@@ -13,3 +14,9 @@ def give_up_after(sock: socket.socket, silence_s: int) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, pause_s)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * silence_s)
+
+
+def hang_up(sock: socket.socket) -> None:
+    """End the connection for both directions; harmless if it has ended."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)

@@ -148,6 +148,13 @@ class ContainerPost(Struct, forbid_unknown_fields=True):
     bandwidth: str = ""
     """Bytes per second at most, as in `10MB`."""
     live: bool = False
+    # Sent by later clients:
+    allow_inconsistent: bool = False
+    project: Literal["", "default"] = ""
+    pool: Literal[""] = ""
+    config: None = None
+    devices: None = None
+    profiles: None = None
 
 
 class SnapshotCreate(Struct, forbid_unknown_fields=True):

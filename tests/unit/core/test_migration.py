@@ -35,6 +35,12 @@ async def finished(operation: Operation) -> None:
         raise HostFailed(operation.err)
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits long for a last word that does not come."""
+    monkeypatch.setattr(wire, "LAST_WORD_S", 0.1)
+
+
 def folder(host: Host, name: str, kind: Any = "container") -> Path:
     return host.storage.get("default").path(Volume(kind, name))
 
@@ -364,11 +370,8 @@ async def files_come(target: Host) -> None:
 
 
 @pytest.mark.parametrize("stream", ["control", "fs"])
-async def test_a_cut_stream_ends_both_sides(
-    source: Host, target: Host, stream: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_cut_stream_ends_both_sides(source: Host, target: Host, stream: str) -> None:
     """The first byte of files has come when the stream is cut."""
-    monkeypatch.setattr(wire, "LAST_WORD_S", 0.1)
     sending = await migration_source.send(source, "c1", "", ContainerPost(migration=True, bandwidth="1000"))
     receiving = await migration_sink.receive(target, wanted(sending))
     await files_come(target)

@@ -57,6 +57,12 @@ class PeerSocket:
         if sock is not None:
             tcp.give_up_after(sock, silence_s)
 
+    def hang_up(self) -> None:
+        """See ports.Socket."""
+        sock = self._raw.get_extra_info("socket")
+        if sock is not None:
+            tcp.hang_up(sock)
+
     @property
     def broken(self) -> bool:
         """See ports.Socket."""
