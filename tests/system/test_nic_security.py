@@ -141,7 +141,10 @@ def test_an_address_is_kept_for_a_container(daemon: Daemon, container: str, witn
     daemon.lxc("start", witness)
     assert daemon.wait_address(witness) == address
     assert "runs with the same address" in daemon.error("start", container)
-    assert daemon.request("GET", f"/1.0/networks/{daemon.bridge}/leases").count(address) == 1
+    told = daemon.lxc("network", "list-leases", daemon.bridge, "--format", "csv").splitlines()
+    hwaddr = daemon.lxc("config", "get", witness, "volatile.eth0.hwaddr").strip()
+    assert f"{witness},{hwaddr},{address},STATIC" in told
+    assert [line for line in told if f",{address}," in line and line.endswith(",DYNAMIC")] == []
 
 
 def test_a_guarded_container_gets_an_address_of_its_own(

@@ -66,9 +66,18 @@ def test_an_image_of_a_container_makes_the_same_container(daemon: Daemon, made: 
     daemon.lxc("image", "delete", "pub")
 
 
-@pytest.mark.parametrize("kind", ["none", "xz", "zstd", "bzip2"])
-def test_an_image_is_compressed_as_asked_for(daemon: Daemon, made: str, kind: str) -> None:
-    daemon.lxc("publish", made, "--alias", kind, "--compression", kind)
+@pytest.mark.parametrize(
+    ("kind", "magic"),
+    [("none", b"metadata"), ("xz", b"\xfd7zXZ"), ("zstd", b"\x28\xb5\x2f\xfd"), ("bzip2", b"BZ")],
+)
+def test_an_image_is_compressed_as_asked_for(daemon: Daemon, made: str, kind: str, magic: bytes) -> None:
+    if kind == "bzip2":
+        daemon.lxc("config", "set", "images.compression_algorithm", kind)
+        fingerprint = published(daemon.lxc("publish", made, "--alias", kind))
+        daemon.lxc("config", "unset", "images.compression_algorithm")
+    else:
+        fingerprint = published(daemon.lxc("publish", made, "--alias", kind, "--compression", kind))
+    assert (daemon.folder / "lxd/images" / fingerprint).read_bytes().startswith(magic)
     daemon.lxc("init", kind, f"of-{kind}")
     assert (rootfs(daemon, f"of-{kind}") / "root/file").read_text() == "text\n"
     forget(daemon, f"of-{kind}")

@@ -98,6 +98,14 @@ def test_commands_names_and_remotes_are_completed(shell: Terminal, container: st
     shell.wait(f"{container} ")
     shell.type("\x15lxc launch debi\tbookw\t")
     shell.wait("debian:bookworm ")
+    shell.type(f"\x15lxc config set {container} limits.memory.enf\t")
+    shell.wait("limits.memory.enforce")
+    shell.type("ha\t")
+    shell.wait("hard ")
+    shell.type("\x15lxc network create br1 ipv6.addr\t")
+    shell.wait("ipv6.address=")
+    shell.type("n\t")
+    shell.wait("none ")
 
 
 def test_fish_completes_them_too(environment: dict[str, str], container: str) -> None:
@@ -113,3 +121,4 @@ def test_fish_completes_them_too(environment: dict[str, str], container: str) ->
     assert completed("lxc st") == ["start", "stop", "storage"]
     assert container in completed("lxc start ")
     assert completed("lxc launch debian:bookw") == ["debian:bookworm"]
+    assert completed(f"lxc config set {container} limits.memory.enforce ") == ["hard", "soft"]

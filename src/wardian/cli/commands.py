@@ -505,7 +505,7 @@ Examples:
     Command(
         "network",
         "network:run",
-        """Usage: lxc network list|show|create|get|set|unset|delete ...
+        """Usage: lxc network list|show|create|get|set|unset|delete|list-leases ...
 
 Manage networks.
 
@@ -516,12 +516,14 @@ lxc network create [<remote>:]<network> [key=value...]
 lxc network get|unset [<remote>:]<network> <key>
 lxc network set [<remote>:]<network> <key> <value>
 lxc network delete [<remote>:]<network>
+lxc network list-leases [<remote>:]<network>
+    Addresses that DHCP has given out (DYNAMIC), or keeps for a container (STATIC).
 
 Example:
     lxc network create br1 ipv6.address=none
 """,
         (FORMAT,),
-        subcommands="list show create get set unset delete",
+        subcommands="list show create get set unset delete list-leases",
         completes="network",
     ),
     _action(

@@ -11,10 +11,10 @@ BASH = """_lxc() {
     [[ $line != *[[:space:]] ]] || typed+=("")
     current=${typed[-1]}
     mapfile -t COMPREPLY < <(lxc completion words -- "${typed[@]:1}" 2>/dev/null)
-    [[ ${COMPREPLY[0]} != *: ]] || compopt -o nospace
-    # For bash a colon begins a new word: what stands before it must not be given again.
-    if [[ $current == *:* && $COMP_WORDBREAKS == *:* ]]; then
-        COMPREPLY=("${COMPREPLY[@]#"${current%"${current##*:}"}"}")
+    [[ ${COMPREPLY[0]} != *[:=.] ]] || compopt -o nospace
+    # For bash these begin a new word: what stands before them must not be given again.
+    if [[ $current == *[:=]* && $COMP_WORDBREAKS == *:* && $COMP_WORDBREAKS == *=* ]]; then
+        COMPREPLY=("${COMPREPLY[@]#"${current%"${current##*[:=]}"}"}")
     fi
 }
 complete -F _lxc lxc
@@ -23,8 +23,8 @@ ZSH = """#compdef lxc
 _lxc() {
     local -a found
     found=(${(f)"$(lxc completion words -- "${(@)words[2,$CURRENT]}" 2>/dev/null)"})
-    compadd -S '' -- ${(M)found:#*:}
-    compadd -- ${found:#*:}
+    compadd -S '' -- ${(M)found:#*[:=.]}
+    compadd -- ${found:#*[:=.]}
 }
 # Loaded by name at the first use, or read in as a whole.
 if [[ $funcstack[1] == _lxc ]]; then _lxc; else compdef _lxc lxc; fi
@@ -46,6 +46,17 @@ SOURCES = {
 }
 """What a word can be -> where the daemon lists those."""
 
+KINDS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("profile", "add"): ("container", "profile"),
+    ("profile", "remove"): ("container", "profile"),
+    ("profile", "assign"): ("container", "profile"),
+    ("profile", "apply"): ("container", "profile"),
+}
+"""(command, action) -> what its words are, where it is not always the same."""
+
+WITH_KEYS = ("config", "network", "profile", "storage")
+"""Commands that take keys: `completion_keys` knows them."""
+
 
 def words(session: Session, typed: list[str]) -> list[str]:
     """What can stand in place of the last word."""
@@ -59,11 +70,19 @@ def words(session: Session, typed: list[str]) -> list[str]:
         names = [f"--{name}" for flag in command.flags for name in flag.names if len(name) > 1]
         return _starting(sorted([*names, "--help"]), current)
     plain = [word for word in before[1:] if not word.startswith("-")]
+    if plain and before[0] in WITH_KEYS:
+        from wardian.cli import completion_keys
+
+        found = completion_keys.words(session, before[0], plain, current)
+        if found is not None:
+            return _starting(found, current)
     if command.subcommands and not plain:
         return _starting(sorted(command.subcommands), current)
     if command.completes == "image" and ":" in current:
         return _starting(_offered(session, current.partition(":")[0]), current)
-    return _starting(_objects(session, command.completes, current), current)
+    kinds = KINDS.get((before[0], plain[0] if plain else ""), (command.completes,))
+    kind = kinds[min(len(plain), len(kinds)) - 1]
+    return _starting(objects(session, kind, current), current)
 
 
 def _offered(session: Session, name: str) -> list[str]:
@@ -74,7 +93,7 @@ def _offered(session: Session, name: str) -> list[str]:
 
         return [f"{name}:{suite}" for suite in bootstrap.SUITES]
     if remote.protocol != "simplestreams":
-        return [found for found in _objects(session, "image", f"{name}:") if not found.endswith(":")]
+        return [found for found in objects(session, "image", f"{name}:") if not found.endswith(":")]
     from wardian.client import simplestreams
 
     return sorted(f"{name}:{alias}" for alias in simplestreams.catalogue(remote, offline=True).names)
@@ -84,7 +103,7 @@ def _starting(found: list[str], start: str) -> list[str]:
     return [word for word in found if word.startswith(start)]
 
 
-def _objects(session: Session, kind: str, current: str) -> list[str]:
+def objects(session: Session, kind: str, current: str) -> list[str]:
     """What there is of a kind: on the remote that the word begins with, else on the default one."""
     if not kind:
         return []

@@ -81,6 +81,14 @@ def _unset(session: Session, values: Values, words: list[str]) -> None:
     daemon.request("PATCH", _url(name), {"config": {words[1]: None}})
 
 
+def _list_leases(session: Session, values: Values, words: list[str]) -> None:
+    need(words, 1, 1)
+    daemon, name = session.server(words[0])
+    found = daemon.get(f"{_url(name)}/leases")
+    rows = [[lease["hostname"], lease["hwaddr"], lease["address"], lease["type"].upper()] for lease in found]
+    output.show(values.format, ("HOSTNAME", "MAC ADDRESS", "IP ADDRESS", "TYPE"), rows, found)
+
+
 def _delete(session: Session, values: Values, words: list[str]) -> None:
     need(words, 1, 1)
     daemon, name = session.server(words[0])
@@ -96,4 +104,5 @@ SUBCOMMANDS: dict[str, Any] = {
     "get": _get,
     "unset": _unset,
     "delete": _delete,
+    "list-leases": _list_leases,
 }

@@ -1,5 +1,6 @@
 """Networks: managed bridges, and the host's other interfaces as something to look at."""
 
+import ipaddress
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from wardian.errors import AlreadyExists, InvalidInput, NotFound, WardianError
 from wardian.linux import netlink
 from wardian.model import network, nics
 from wardian.model.container import Network
+from wardian.ports import Lease
 
 log = logging.getLogger(__name__)
 
@@ -169,12 +171,26 @@ async def delete(host: Host, name: str) -> None:
 
 
 async def leases(host: Host, name: str) -> list[dict[str, str]]:
-    """DHCP leases of a managed bridge."""
+    """Addresses of a managed bridge that DHCP keeps (static), and those that it has given out."""
     found = await host.records.networks.get(name)
-    return [
-        {"hostname": lease.hostname, "hwaddr": lease.hwaddr, "address": lease.address, "type": "dynamic"}
-        for lease in await host.bridge.leases(found)
+    kept = [
+        Lease(claim.container, claim.hwaddr, address)
+        for claim in await reservations.all_claims(host)
+        if claim.network == name
+        for address in claim.addresses
     ]
+    static = {lease.address for lease in kept}
+    given = [lease for lease in await host.bridge.leases(found) if lease.address not in static]
+    return [
+        {"hostname": lease.hostname, "hwaddr": lease.hwaddr, "address": lease.address, "type": kind}
+        for leases, kind in ((kept, "static"), (given, "dynamic"))
+        for lease in sorted(leases, key=lambda lease: (lease.hostname, _order(lease.address)))
+    ]
+
+
+def _order(address: str) -> tuple[int, bytes]:
+    parsed = ipaddress.ip_address(address)
+    return parsed.version, parsed.packed
 
 
 def writable(found: Network) -> dict[str, Any]:

@@ -125,6 +125,11 @@ def _devices(container: Container, profiles: Mapping[str, Profile]) -> Devices:
     return expand.expand_devices(used, container.devices)
 
 
+async def all_claims(host: Host) -> list[Claim]:
+    """Which addresses are kept for whom; of two that want the same, who runs."""
+    return await _all(host, None, [])
+
+
 async def settle_all(host: Host) -> None:
     """Have DHCP keep what the records say."""
     await _apply(host, await _all(host, None, []), await host.records.networks.all())

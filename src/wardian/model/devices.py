@@ -133,8 +133,13 @@ def options_of(device: Device) -> tuple[Option, ...]:
     """The rows of the properties that a device of this type (and nictype) may have."""
     own = _BY_NAME[device["type"]].options
     nictype = "bridged" if device.get("network") else device.get("nictype", "")
-    nic = _NIC_BY_NAME.get(nictype) if device["type"] == "nic" else None
-    return (*own, *nic.options) if nic else own
+    return (*own, *nic_options(nictype)) if device["type"] == "nic" else own
+
+
+def nic_options(nictype: str) -> tuple[Option, ...]:
+    """The rows of the properties of one `nictype`; none for an unknown one."""
+    nic = _NIC_BY_NAME.get(nictype)
+    return nic.options if nic else ()
 
 
 def mount_point(device: Device) -> str:

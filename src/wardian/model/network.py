@@ -55,6 +55,12 @@ class NetworkKey:
     default: str
     help: str
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words that completion offers."""
+        is_address = self.name in ("ipv4.address", "ipv6.address")
+        return ("auto", NONE) if is_address else units.BOOLEANS if self.check is units.parse_bool else ()
+
 
 KEYS = (
     NetworkKey(

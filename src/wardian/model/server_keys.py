@@ -83,7 +83,10 @@ def _check_seconds(text: str) -> None:
 
 @dataclass(frozen=True)
 class ServerKey:
-    """One key. check raises InvalidInput for a value that it cannot have."""
+    """One key. check raises InvalidInput for a value that it cannot have.
+
+    choices: the words that completion offers.
+    """
 
     name: str
     check: Callable[[str], object]
@@ -93,6 +96,7 @@ class ServerKey:
     """Shown as `true`, never with its value."""
     used: bool = False
     """False: the value is checked and kept, but nothing in this version acts on it."""
+    choices: tuple[str, ...] = ()
 
 
 KEYS = (
@@ -108,11 +112,25 @@ KEYS = (
         "core.proxy_ignore_hosts", _check_text, "", "hosts reached without the proxy, by commas", used=True
     ),
     ServerKey(TRUST_PASSWORD, _check_text, "", "lets a client add its certificate", hidden=True, used=True),
-    ServerKey(AUTO_UPDATE_CACHED, units.parse_bool, "true", "keep cached images up to date", used=True),
+    ServerKey(
+        AUTO_UPDATE_CACHED,
+        units.parse_bool,
+        "true",
+        "keep cached images up to date",
+        used=True,
+        choices=units.BOOLEANS,
+    ),
     ServerKey(
         AUTO_UPDATE_INTERVAL, units.parse_int, "6", "hours between image updates; 0: never", used=True
     ),
-    ServerKey(COMPRESSION, _check_compression, "gzip", "how new images are compressed", used=True),
+    ServerKey(
+        COMPRESSION,
+        _check_compression,
+        "gzip",
+        "how new images are compressed",
+        used=True,
+        choices=COMPRESSIONS,
+    ),
     ServerKey(
         REMOTE_CACHE_EXPIRY,
         units.parse_int,

@@ -21,6 +21,10 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _MOST = 2**63 - 1
 
 
+BOOLEANS = ("true", "false")
+"""How booleans are best written."""
+
+
 def parse_bool(text: str) -> bool:
     """True for `true 1 yes on`, False for `false 0 no off`, in any case."""
     word = text.lower()

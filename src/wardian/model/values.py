@@ -44,6 +44,8 @@ class Type:
     """Raises InvalidInput for a text that is no such value."""
     lines: bool = False
     """Whether a value may have several lines."""
+    choices: tuple[str, ...] = ()
+    """The words that completion offers: all there are, or the usual spelling of them."""
 
     def check(self, text: str) -> None:
         """Accept a non-empty text, or raise InvalidInput saying what is wrong with it."""
@@ -67,7 +69,7 @@ def choice(*allowed: str) -> Type:
             raise InvalidInput(f"Invalid value: {text} (not one of [{' '.join(allowed)}])")
         return text
 
-    return Type("choice", " or ".join(f"`{word}`" for word in allowed), parse)
+    return Type("choice", " or ".join(f"`{word}`" for word in allowed), parse, choices=allowed)
 
 
 def check_variable(name: str) -> None:
@@ -168,7 +170,7 @@ def _pattern(pattern: str, meaning: str) -> Callable[[str], str]:
     return parse
 
 
-BOOL = Type("boolean", "`true` or `false`", units.parse_bool)
+BOOL = Type("boolean", "`true` or `false`", units.parse_bool, choices=units.BOOLEANS)
 INTEGER = Type("integer", "a whole number", units.parse_int)
 COUNT = Type("integer", "a whole number, 0 or more", _between(0, 2**31 - 1))
 POSITIVE = Type("integer", "a whole number, 1 or more", _between(1, 2**31 - 1))

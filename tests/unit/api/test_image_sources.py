@@ -84,6 +84,16 @@ async def test_a_launch_caches_the_image_and_the_next_asks_nobody(
     assert len(web.asked) == asked
 
 
+async def test_whether_cached_images_are_updated_says_a_key(
+    api: Caller, host: Host, web: FakeDownloads, pool: None
+) -> None:
+    web.content, fingerprint = trusty()
+    await api.ask("PATCH", "/1.0", {"config": {"images.auto_update_cached": "false"}})
+    assert (await launch(api, "c1"))["status"] == "Success"
+    image = await api.get(f"/1.0/images/{fingerprint}")
+    assert (image["cached"], image["auto_update"]) == (True, False)
+
+
 async def test_two_launches_at_once_download_once(
     api: Caller, host: Host, web: FakeDownloads, pool: None
 ) -> None:
@@ -183,9 +193,14 @@ async def test_proxies_of_the_configuration_count_at_once(
     web.content, _ = trusty()
     await copy(api)
     assert web.ways[-1].proxies.https == "http://outer:1"
-    await api.ask("PATCH", "/1.0", {"config": {"core.proxy_https": "http://inner:2"}})
+    config = {"core.proxy_https": "http://inner:2", "core.proxy_http": "http://inner:3"}
+    await api.ask("PATCH", "/1.0", {"config": config})
     await copy(api)
-    assert web.ways[-1].proxies.https == "http://inner:2"
+    assert web.ways[-1].proxies.of("https://example.org/x") == "http://inner:2"
+    assert web.ways[-1].proxies.of("http://example.org/x") == "http://inner:3"
+    await api.ask("PATCH", "/1.0", {"config": {"core.proxy_ignore_hosts": "example.org"}})
+    await copy(api)
+    assert not web.ways[-1].proxies.of("https://example.org/x")
 
 
 async def test_a_url_is_asked_for_the_file_and_its_hash(api: Caller, web: FakeDownloads) -> None:

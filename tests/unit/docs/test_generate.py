@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from wardian.model import device_table, devices, keys
+from wardian.model import device_table, devices, keys, network, pool_keys, server_keys
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -50,3 +50,13 @@ def test_every_key_has_a_test_and_every_live_one_a_test_on_a_real_container() ->
     assert [name for name in untested if not name.startswith("snapshots.")] == []
     live = [key.name for key in keys.KEYS if key.name in names and key.live in ("yes", "exec")]
     assert [name for name in live if names[name] not in system] == []
+
+
+def test_every_key_of_the_server_networks_and_pools_is_explained_and_tested() -> None:
+    """Tested: beyond what is accepted, named with a value in a test of what it does."""
+    page = (DOCS / "reference" / "server.md").read_text()
+    named = [*(key.name for key in server_keys.KEYS if key.used)]
+    named += [key.name for key in (*network.KEYS, *pool_keys.KEYS)]
+    assert [name for name in named if f"| `{name}` |" not in page] == []
+    tests = "".join(path.read_text() for path in DOCS.parent.glob("tests/*/**/*.py"))
+    assert [name for name in named if name.removesuffix("*") not in tests] == []

@@ -130,7 +130,8 @@ def test_our_table_is_replaced_whole_and_nats_both_families() -> None:
     commands = firewall.table_commands("br0", NETWORK)
     assert [next(iter(command)) for command in commands[:3]] == ["add", "delete", "add"]
     assert str(commands).count("masquerade") == 3
-    assert str(firewall.table_commands("br0", {**NETWORK, "ipv4.nat": "false"})).count("masquerade") == 2
+    for key in ("ipv4.nat", "ipv6.nat"):
+        assert str(firewall.table_commands("br0", {**NETWORK, key: "false"})).count("masquerade") == 2
 
 
 def test_only_others_chains_that_drop_are_opened() -> None:
