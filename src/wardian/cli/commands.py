@@ -190,6 +190,7 @@ Examples:
             *ALONG,
             Flag("snapshots", "bool", "Copy the snapshots, too (the default between hosts)"),
             Flag("refresh", "bool", "Bring the copy on the other host up to date"),
+            Flag("stateless", "bool", "Leave out the memory of one that runs (always so)"),
         ),
         completes="container",
     ),

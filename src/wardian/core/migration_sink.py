@@ -6,8 +6,8 @@ whole is removed again. With `refresh` a container that is here gets the files o
 snapshot stays as soon as it is complete, and the container's own files change at the end, all at once.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -175,10 +175,12 @@ class _Arrival:
         return snapshots.volume_of(f"{self.draft.name}/{own_name}")
 
 
-async def _agree(
-    host: Host, line: Wire, draft: Container, offer: Offer, here: Sequence[Snapshot], operation: Operation
-) -> _Arrival:
-    """Check every snapshot that comes, and tell the source to go ahead. here: those that we have."""
+@asynccontextmanager
+async def _agreed(
+    host: Host, line: Wire, draft: Container, offer: Offer, operation: Operation
+) -> AsyncIterator[_Arrival]:
+    """Check every snapshot that comes, and tell the source to go ahead; those that we have are held."""
+    here = await snapshots.every(host, draft.name)
     storage = host.storage.get(draft.pool)
     transport = migration.transport(offer.transports, storage.transports())
     known = {(snapshot.own_name, snapshot.created_at): snapshot for snapshot in here}
@@ -188,10 +190,13 @@ async def _agree(
         for kept in offer.snapshots
         if (kept.name, kept.created_at) not in known
     }
-    origins = {s.own_name: await storage.origin(snapshots.volume_of(s.name)) for s in held}
-    await line.say(Answer(transport=transport, wanted=list(coming), origins=origins))
     offered = [kept.name for kept in offer.snapshots]
-    return _Arrival(line, storage, draft, transport, offered, coming, Meter(operation, STAGE, None))
+    async with AsyncExitStack() as locks:
+        for snapshot in held:
+            await locks.enter_async_context(host.operations.lock(snapshot.name, "refresh"))
+        origins = {s.own_name: await storage.origin(snapshots.volume_of(s.name)) for s in held}
+        await line.say(Answer(transport=transport, wanted=list(coming), origins=origins))
+        yield _Arrival(line, storage, draft, transport, offered, coming, Meter(operation, STAGE, None))
 
 
 async def _take_all(host: Host, arrival: _Arrival, target: Volume, like: Volume | None) -> None:
@@ -252,8 +257,8 @@ async def _create(host: Host, line: Wire, draft: Container, offer: Offer, operat
     async with Undo() as undo:
         await host.records.containers.insert(draft)
         undo.on_failure(containers.discard, host, draft)
-        arrival = await _agree(host, line, draft, offer, [], operation)
-        await _take_all(host, arrival, containers.volume(draft.name), None)
+        async with _agreed(host, line, draft, offer, operation) as arrival:
+            await _take_all(host, arrival, containers.volume(draft.name), None)
         merged = await _check(host, draft, None)
         made, wanted = await containers.settled(host, draft, merged)
         made = owners.recorded(made, idmap.from_json(offer.idmap))
@@ -273,9 +278,8 @@ async def _refresh(host: Host, line: Wire, draft: Container, offer: Offer, opera
     async with Undo() as undo:
         await storage.delete(copy)
         undo.on_failure(storage.delete, copy)
-        here = await snapshots.every(host, draft.name)
-        arrival = await _agree(host, line, draft, offer, here, operation)
-        await _take_all(host, arrival, copy, _like(arrival, draft))
+        async with _agreed(host, line, draft, offer, operation) as arrival:
+            await _take_all(host, arrival, copy, _like(arrival, draft))
         merged = await _check(host, draft, present)
         made, wanted = await containers.settled(host, _renewed(draft, present), merged)
         on_disk, due = idmap.from_json(offer.idmap), await owners.due(host, made, wanted)
