@@ -15,6 +15,8 @@ class MountPoint:
     path: str
     kind: str
     source: str
+    device: str = ""
+    """MAJOR:MINOR of the file system."""
 
 
 def parse_mountinfo(text: str) -> list[MountPoint]:
@@ -24,7 +26,7 @@ def parse_mountinfo(text: str) -> list[MountPoint]:
         fields = line.split(" ")
         separator = fields.index("-")
         kind, source = fields[separator + 1 : separator + 3]
-        found.append(MountPoint(_unescape(fields[4]), kind, _unescape(source)))
+        found.append(MountPoint(_unescape(fields[4]), kind, _unescape(source), fields[2]))
     return found
 
 
@@ -59,11 +61,18 @@ def is_supported(kind: str) -> bool:
     """Whether the kernel has a kind of file system, or a module that it loads when one is mounted."""
     if any(line.split()[-1] == kind for line in Path("/proc/filesystems").read_text().splitlines()):
         return True
+    return has_module(kind)
+
+
+def has_module(name: str) -> bool:
+    """Whether the kernel has a module loaded, or one that it can load; name as in its file's name."""
+    if Path("/sys/module", name.replace("-", "_")).exists():
+        return True
     try:
         modules = Path(f"/lib/modules/{os.uname().release}/modules.dep").read_text()
     except FileNotFoundError:
         return False
-    return f"/{kind}.ko" in modules
+    return f"/{name}.ko" in modules
 
 
 def magic_of(path: Path) -> int:

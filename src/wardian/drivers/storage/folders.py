@@ -153,7 +153,12 @@ def exchange(made: Path, place: Path) -> None:
 def failed(what: str, pool: str, error: OSError) -> WardianError:
     """The kernel's refusal as an error that names the pool."""
     if error.errno in NO_SPACE:
-        return OutOfSpace(
-            f'cannot {what}: storage pool "{pool}" is full; delete containers or images, or enlarge it'
-        )
+        return full(what, pool)
     return HostFailed(f'cannot {what} in storage pool "{pool}": {error.strerror} ({error.filename or "?"})')
+
+
+def full(what: str, pool: str) -> OutOfSpace:
+    """The error of a pool that has no space left."""
+    return OutOfSpace(
+        f'cannot {what}: storage pool "{pool}" is full; delete containers or images, or enlarge it'
+    )

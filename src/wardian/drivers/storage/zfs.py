@@ -1,0 +1,260 @@
+"""Storage driver `zfs`: each volume a dataset; copies are clones, of a snapshot that only they have.
+
+The pool of ZFS is in a loop file of ours, on a block device, or exists already; then a dataset in
+it may be named. A dataset that others are clones of is not deleted before one of them has been
+promoted to have its snapshots: so it can always go, and its space is free at once.
+"""
+
+import os
+import platform
+import shutil
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from wardian.drivers.storage import attached, folders
+from wardian.drivers.storage.attached import AttachedStorage
+from wardian.errors import InvalidInput
+from wardian.linux import mounts, zfs
+from wardian.ports import Space, Volume
+
+CLAIM, MADE = "wardian:pool", "wardian:made"
+"""Properties of our dataset: the folder of the storage pool it belongs to; that it was made for that."""
+VERSION = Path("/sys/module/zfs/version")
+
+DATASET = ("-o", "mountpoint=legacy", "-o", "acltype=posixacl", "-o", "xattr=sa")
+"""Of each volume: it is mounted by us alone."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Where a pool is. image, device: what the pool of ZFS is made on; neither: it exists."""
+
+    name: str
+    image: Path | None = None
+    size_bytes: int = 0
+    device: str = ""
+
+    @property
+    def zpool(self) -> str:
+        """The pool of ZFS."""
+        return self.name.partition("/")[0]
+
+
+def is_available() -> bool:
+    """Whether this host has the tools and the kernel module."""
+    return bool(shutil.which("zpool") and shutil.which("zfs")) and mounts.has_module("zfs")
+
+
+class ZfsStorage(AttachedStorage):
+    """A pool of datasets."""
+
+    driver = "zfs"
+
+    def __init__(self, name: str, root: Path, dataset: Dataset) -> None:
+        super().__init__(name, root)
+        self.version = platform.release()  # until the module is loaded
+        self._dataset = dataset
+
+    # --- the pool --------------------------------------------------------------------------------
+
+    async def create_pool(self) -> None:
+        """See ports.Storage."""
+        what, dataset = f'make storage pool "{self.name}"', self._dataset
+        folders.refuse_content(self._folders.root)
+        with self._said(what):
+            async with AsyncExitStack() as undo:
+                if dataset.image or dataset.device:
+                    await self._make_zpool(what, undo)
+                else:
+                    await self._take_dataset(what, undo)
+                undo.callback(self._remove_folders)
+                self._make_folders()
+                undo.pop_all()
+
+    async def _make_zpool(self, what: str, undo: AsyncExitStack) -> None:
+        dataset = self._dataset
+        if dataset.name in await self._zpools():
+            raise InvalidInput(
+                f'ZFS pool "{dataset.name}" exists already; name it as the source, or another one with '
+                "zfs.pool_name"
+            )
+        options = ["-m", "none", "-O", "compression=on", "-O", f"{CLAIM}={self._claim}"]
+        if dataset.image:
+            attached.make_image(dataset.image, dataset.size_bytes)
+            undo.callback(dataset.image.unlink)
+            options += ["-o", "cachefile=none"]  # only we import it
+        await self._tool(what, "zpool", "create", *options, dataset.name, self._disk())
+        undo.push_async_callback(self._tool, what, "zpool", "destroy", "-f", dataset.name)
+
+    async def _take_dataset(self, what: str, undo: AsyncExitStack) -> None:
+        name, zpool = self._dataset.name, self._dataset.zpool
+        if zpool not in await self._zpools():
+            raise InvalidInput(f'Invalid ZFS pool: "{zpool}" does not exist')
+        listed = await self._tool(what, "zfs", "list", "-H", "-r", "-o", f"name,type,{CLAIM}", zpool)
+        present = {n: (kind, claim) for n, kind, claim in zfs.parse_table(listed, 3)}
+        if name not in present:
+            tags = ("-o", f"{MADE}=yes", "-o", f"{CLAIM}={self._claim}")
+            await self._tool(what, "zfs", "create", "-o", "mountpoint=none", *tags, name)
+            undo.push_async_callback(self._tool, what, "zfs", "destroy", "-r", name)
+            return
+        if present[name][0] != "filesystem":
+            raise InvalidInput(f'Invalid ZFS pool: "{name}" is not a filesystem')
+        if any(other.startswith((f"{name}/", f"{name}@")) for other in present):
+            raise InvalidInput(f"Provided ZFS pool (or dataset) isn't empty: {name}")
+        if present[name][1] != "-":
+            raise InvalidInput(f'ZFS dataset "{name}" belongs to the storage pool "{present[name][1]}"')
+        await self._tool(what, "zfs", "set", f"{CLAIM}={self._claim}", name)
+        undo.push_async_callback(self._tool, what, "zfs", "inherit", CLAIM, name)
+
+    async def delete_pool(self) -> None:
+        """See ports.Storage."""
+        self._refuse_volumes()
+        what, dataset = f'delete storage pool "{self.name}"', self._dataset
+        ours = await self._is_ours(what)
+        if dataset.image or dataset.device:
+            if ours:
+                await self._tool(what, "zpool", "destroy", "-f", dataset.name)
+            if dataset.image:
+                dataset.image.unlink(missing_ok=True)
+        elif ours and (await self._get(what, MADE, dataset.name)) == "yes":
+            await self._tool(what, "zfs", "destroy", "-r", dataset.name)
+        elif ours:
+            await self._tool(what, "zfs", "inherit", CLAIM, dataset.name)
+        self._remove_folders()
+
+    @property
+    def _claim(self) -> str:
+        """What no other pool has: the folder of this one."""
+        return str(self._folders.root)
+
+    async def _is_ours(self, what: str) -> bool:
+        if self._dataset.zpool not in await self._zpools():
+            return False
+        argv = ("zfs", "list", "-H", "-r", "-t", "filesystem", "-o", f"name,{CLAIM}", self._dataset.zpool)
+        listed = zfs.parse_table(await self._tool(what, *argv), 2)
+        return [self._dataset.name, self._claim] in listed
+
+    async def open(self) -> None:
+        """See ports.Storage."""
+        what, dataset = f'open storage pool "{self.name}"', self._dataset
+        if dataset.zpool not in await self._zpools():
+            where = ["-d", str(dataset.image), "-o", "cachefile=none"] if dataset.image else []
+            await self._tool(what, "zpool", "import", "-N", *where, dataset.zpool)
+        with self._said("open the pool"):
+            self._make_folders()
+        await self._mount_customs()
+
+    async def close(self) -> None:
+        """See ports.Storage."""
+        await self._unmount_all()
+        if self._dataset.image and self._dataset.name in await self._zpools():
+            await self._tool(f'close storage pool "{self.name}"', "zpool", "export", self._dataset.name)
+
+    async def grow(self, size_bytes: int) -> None:
+        """See ports.Storage."""
+        image, what = self._dataset.image, f'enlarge storage pool "{self.name}"'
+        if image is None:
+            raise InvalidInput(f'storage pool "{self.name}" is not in a loop file of its own')
+        if size_bytes < image.stat().st_size:
+            raise InvalidInput(f'the loop file of storage pool "{self.name}" can only be made larger')
+        with self._said(what):
+            os.truncate(image, size_bytes)
+        await self._tool(what, "zpool", "online", "-e", self._dataset.name, str(image))
+
+    async def space(self) -> Space:
+        """See ports.Storage."""
+        argv = ("zfs", "list", "-H", "-p", "-o", "used,available", self._dataset.name)
+        [[used, available]] = zfs.parse_table(await self._tool("ask for the space", *argv), 2)
+        return Space(int(used), int(used) + int(available))
+
+    async def _zpools(self) -> list[str]:
+        """All that are imported; the tool loads the module."""
+        found = (await self._tool("list the pools of ZFS", "zpool", "list", "-H", "-o", "name")).split()
+        with suppress(FileNotFoundError):
+            self.version = VERSION.read_text().strip()
+        return found
+
+    async def _get(self, what: str, key: str, dataset: str) -> str:
+        return (await self._tool(what, "zfs", "get", "-H", "-p", "-o", "value", key, dataset)).strip()
+
+    def _disk(self) -> str:
+        return str(self._dataset.image or self._dataset.device)
+
+    # --- datasets --------------------------------------------------------------------------------
+
+    def _link(self, backing: str) -> str:
+        return self._address(backing)
+
+    def _address(self, backing: str) -> str:
+        return f"{self._dataset.name}/{backing}"
+
+    async def _backings(self) -> list[str]:
+        if self._dataset.zpool not in await self._zpools():
+            return []
+        argv = ("zfs", "list", "-H", "-r", "-d", "1", "-t", "filesystem", "-o", "name", self._dataset.name)
+        names = (await self._tool("list datasets", *argv)).split()
+        return [n.rpartition("/")[2] for n in names if attached.OURS.fullmatch(n.rpartition("/")[2])]
+
+    async def _make(self, backing: str) -> None:
+        await self._tool("make a dataset", "zfs", "create", *DATASET, self._address(backing))
+
+    async def _clone(self, origin: str, folder: Path, backing: str) -> None:
+        what, moment = "clone a dataset", f"{self._address(origin)}@{backing}"
+        await self._tool(what, "zfs", "snapshot", moment)
+        try:
+            await self._tool(what, "zfs", "clone", *DATASET, moment, self._address(backing))
+        except BaseException:
+            await self._tool(what, "zfs", "destroy", moment)
+            raise
+
+    async def _drop(self, backing: str) -> None:
+        if backing not in await self._backings():
+            return
+        what, name = "remove a dataset", self._address(backing)
+        moments = await self._moments(what, name)
+        if heirs := [clone for moment in moments for clone in moment.clones]:
+            await self._tool(what, "zfs", "promote", heirs[-1])  # it gets that snapshot and all before it
+        origin = await self._get(what, "origin", name)
+        await self._tool(what, "zfs", "destroy", "-r", name)
+        if origin != "-" and not any(moment.clones for moment in await self._moments(what, origin)):
+            await self._tool(what, "zfs", "destroy", origin)
+
+    async def _moments(self, what: str, name: str) -> list[zfs.Moment]:
+        """Snapshots of a dataset, oldest first, or the one of that name."""
+        argv = ("-r", "-d", "1", "-t", "snapshot", "-s", "createtxg", "-o", zfs.SNAPSHOT_FIELDS)
+        return zfs.parse_snapshots(await self._tool(what, "zfs", "list", "-H", *argv, name))
+
+    async def sweep(self) -> None:
+        """See ports.Storage."""
+        await super().sweep()
+        what = "sweep"
+        if not await self._is_ours(what):
+            return
+        argv = ("-r", "-d", "2", "-t", "snapshot", "-o", zfs.SNAPSHOT_FIELDS)
+        listed = await self._tool(what, "zfs", "list", "-H", *argv, self._dataset.name)
+        for moment in zfs.parse_snapshots(listed):
+            own = attached.OURS.fullmatch(moment.name.partition("@")[2])
+            if own and not moment.clones:
+                await self._tool(what, "zfs", "destroy", moment.name)
+
+    async def _attach(self, backing: str, folder: Path, *, read_only: bool) -> None:
+        options = ("-o", "ro") if read_only else ()
+        argv = ("mount", "-t", "zfs", *options, "--", self._address(backing), str(folder))
+        await self._tool("mount a dataset", *argv)
+
+    async def _detached(self, backing: str) -> None:
+        """Nothing more is to be done."""
+
+    # --- sizes -----------------------------------------------------------------------------------
+
+    async def usage(self, volume: Volume) -> int | None:
+        """See ports.Storage: what it shows, shared with others or not; counted every few seconds."""
+        what = f'ask for the use of volume "{volume.name}"'
+        return int(await self._get(what, "referenced", self._address(self._backing(volume))))
+
+    async def set_quota(self, volume: Volume, size_bytes: int | None) -> None:
+        """See ports.Storage."""
+        what = f'set the quota of volume "{volume.name}"'
+        bound = "none" if size_bytes is None else str(size_bytes)
+        await self._tool(what, "zfs", "set", f"refquota={bound}", self._address(self._backing(volume)))
