@@ -700,7 +700,7 @@ lxc storage list [<remote>:]
 lxc storage show [<remote>:]<pool> [--resources]
 lxc storage info [<remote>:]<pool>
     How full it is, and what is in it.
-lxc storage create [<remote>:]<pool> btrfs|overlay|dir [<key>=<value>...]
+lxc storage create [<remote>:]<pool> zfs|btrfs|overlay|lvm|dir [<key>=<value>...]
     Make a pool: in a folder or loop file of the server's own, or where source= says.
 lxc storage get|unset [<remote>:]<pool> <key>
 lxc storage set [<remote>:]<pool> <key> <value>
@@ -723,6 +723,7 @@ lxc storage volume delete [<remote>:]<pool> <volume>/<snapshot>
 Examples:
     lxc storage create fast btrfs source=/dev/nvme1n1
     lxc storage create big overlay source=/srv/containers
+    lxc storage create tank zfs source=tank/containers
     lxc launch debian:bookworm c1 -s fast
     lxc storage set default size 40GB
     lxc storage volume create default data

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     Choices = Mapping[str, tuple[str, ...]]
     """Key -> the values it can have; none: any. A family of keys ends with its dot."""
 
-DRIVERS = ("btrfs", "dir", "overlay")
-
 
 def words(session: Session, command: str, before: list[str], current: str) -> list[str] | None:
     """The keys, types and values that can stand in place of the current word; None: something else does.
@@ -39,7 +37,9 @@ def words(session: Session, command: str, before: list[str], current: str) -> li
             return sorted(_present(session, url, rest[0])["config"]) if len(rest) == 1 else []
         return _pair(choices(), rest[1:], current, alone=action == "set")
     if place == ("storage", "create") and rest:
-        return list(DRIVERS) if len(rest) == 1 else _pair(_pools(), rest[2:], current, alone=False)
+        return (
+            sorted(pool_keys.DRIVERS) if len(rest) == 1 else _pair(_pools(), rest[2:], current, alone=False)
+        )
     return None
 
 

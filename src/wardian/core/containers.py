@@ -16,7 +16,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wardian.core import image_sources, images, owners, pools, reservations, volumes
+from wardian.core import image_sources, images, owners, pool_choice, pools, reservations, volumes
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
@@ -331,18 +331,28 @@ async def _draft(host: Host, name: str, request: ContainerCreate) -> Container:
         description=request.description,
         pending="create",
     )
+    draft = await _with_root(host, draft)
     result = await expanded(host, draft)
-    if not expand.has_root_device(result.devices):
-        root_name = "root"
-        while root_name in result.devices:
-            root_name += "_"
-        pool = await pools.default_name(host)
-        local = {**draft.devices, root_name: {"type": "disk", "path": "/", "pool": pool}}
-        draft = replace(draft, devices=local)
-        result = await expanded(host, draft)
     devices.check(result.devices, expanded=True)
     _, root = expand.root_device(result.devices)
     return replace(draft, pool=root.get("pool") or await pools.default_name(host))
+
+
+async def _with_root(host: Host, draft: Container) -> Container:
+    """The same with a root disk, on the pool that the server's configuration names unless told otherwise."""
+    profiles, chosen = await profiles_of(host, draft), await pool_choice.chosen(host)
+    present = merged(draft, profiles).devices
+    if not expand.has_root_device(present):
+        name = "root"
+        while name in present:
+            name += "_"
+        root = {"type": "disk", "path": "/", "pool": chosen or await pools.default_name(host)}
+    else:
+        tellers = [draft.devices, *(p.devices for p in profiles if p.name != "default")]
+        if not chosen or any(expand.has_root_device(devices) for devices in tellers):
+            return draft
+        name, root = expand.root_device(present)
+    return replace(draft, devices={**draft.devices, name: {**root, "pool": chosen or root["pool"]}})
 
 
 async def _create(host: Host, draft: Container, request: ContainerCreate, operation: Operation) -> None:

@@ -270,6 +270,7 @@ async def ensure_volume(host: Host, storage: Storage, image: Image, operation: O
                 host.idmap or IdMap(),
                 Meter(operation, "unpack", image.size),
             )
+            await storage.unmount(unpacked)
             await storage.rename(unpacked, volume)
             undo.keep()
     return volume

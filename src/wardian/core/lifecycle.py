@@ -331,6 +331,7 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
     container, wanted = await containers.settled(host, container, merged)
     merged = await containers.expanded(host, container)
     storage = host.storage.get(container.pool)
+    await storage.mount(volume(name))
     container = await owners.settle(
         host, container, wanted, keep=keys.is_on(merged.config, "security.protection.shift")
     )

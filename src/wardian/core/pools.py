@@ -117,7 +117,10 @@ async def update(
         description = before.description if request.description is None else request.description
         if config.get("size", "") != before.config.get("size", ""):
             await host.storage.get(name).grow(parse_size(config.get("size", "0")))
-        await host.records.pools.replace(replace(before, config=config, description=description))
+        after = replace(before, config=config, description=description)
+        await host.records.pools.replace(after)
+        if pool_keys.for_new_volumes(before.config) != pool_keys.for_new_volumes(config):
+            host.storage.make(after)
     host.events.lifecycle("storage-pool-updated", url(name))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from wardian import __version__
-from wardian.core import trust
+from wardian.core import pool_choice, trust
 from wardian.core.host import Host
 from wardian.core.undo import Undo
 from wardian.errors import InvalidInput, NotFound, WardianError
@@ -146,6 +146,7 @@ async def update(host: Host, wanted: Wanted, *, merge: bool, precondition: Calla
         if after != before:
             undo.on_failure(host.listener.move, before)
             await host.listener.move(after)
+        await pool_choice.follow(host, present, changed, undo)
         await host.records.server.replace(changed)
         undo.keep()
     host.events.lifecycle("config-updated", "/1.0")

@@ -7,7 +7,6 @@ networks, profiles).
 import argparse
 import getpass
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,14 +16,10 @@ from typing import Any
 import yaml
 
 from wardian.client.connection import ApiError, Connection, UnixPlace, quote
+from wardian.daemon import setup_pools
 from wardian.errors import InvalidInput, WardianError
-from wardian.linux import mounts
 
-BACKENDS = ("btrfs", "overlay", "dir")
-FOLDERS = ("overlay", "dir")
-"""Backends that take no device and no loop file."""
 BRIDGES = 100
-GIB = 1024**3
 PRESEED_BYTES = 1024 * 1024
 
 
@@ -74,12 +69,16 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--preseed", action="store_true", help="read the whole set-up as YAML from stdin")
     made.add_argument("--network-address", metavar="ADDR", help="address to bind LXD to")
     made.add_argument("--network-port", metavar="PORT", type=int, help="port to bind LXD to (8443)")
-    made.add_argument("--storage-backend", metavar="NAME", help="btrfs, overlay or dir")
+    made.add_argument("--storage-backend", metavar="NAME", help="zfs, btrfs, overlay, lvm or dir")
     made.add_argument("--storage-create-device", metavar="DEVICE", help="make the pool on a block device")
     made.add_argument(
         "--storage-create-loop", metavar="GB", type=int, help="make the pool in a file of that size"
     )
-    made.add_argument("--storage-pool", metavar="NAME", help="name of the pool (default)")
+    made.add_argument(
+        "--storage-pool",
+        metavar="NAME",
+        help="name of the pool (default); with zfs and lvm, what it is on",
+    )
     made.add_argument("--trust-password", metavar="PASSWORD", help="password for new clients")
     made.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
     made.add_argument("--verbose", action="store_true", help=argparse.SUPPRESS)
@@ -119,20 +118,7 @@ def _check(options: argparse.Namespace) -> None:
     ]
     if not options.auto and any(value is not None for value in given):
         raise InvalidInput("Init configuration is only valid with --auto")
-    backend = options.storage_backend
-    if backend is not None and backend not in BACKENDS:
-        raise InvalidInput(f"The requested backend '{backend}' isn't supported by lxd init.")
-    if backend == "btrfs" and shutil.which("mkfs.btrfs") is None:
-        raise InvalidInput("The requested backend 'btrfs' isn't available on your system (missing tools).")
-    if backend == "overlay" and not mounts.is_supported("overlay"):
-        raise InvalidInput("The requested backend 'overlay' isn't available on your system (old kernel).")
-    if backend in FOLDERS and (options.storage_create_device or options.storage_create_loop):
-        raise InvalidInput(
-            "None of --storage-pool, --storage-create-device or --storage-create-loop "
-            f"may be used with the '{backend}' backend."
-        )
-    if options.storage_create_device and options.storage_create_loop:
-        raise InvalidInput("Only one of --storage-create-device or --storage-create-loop can be specified.")
+    setup_pools.check(options)
     if options.network_port and not options.network_address:
         raise InvalidInput("--network-port cannot be used without --network-address.")
     if options.trust_password and not options.network_address:
@@ -150,7 +136,8 @@ def automatic(daemon: Connection, options: argparse.Namespace) -> Plan:
     if pools and options.storage_pool is None:
         pool = pools[0]
     else:
-        plan.pools.append(_pool(pool, options.storage_backend or best_backend(), options))
+        plan.pools.append(setup_pools.by_options(options))
+        pool = plan.pools[0]["name"]
     plan.networks.append({"name": free_bridge(), "config": {}})
     if options.network_address:
         plan.config = _access(
@@ -158,22 +145,6 @@ def automatic(daemon: Connection, options: argparse.Namespace) -> Plan:
         )
     plan.profiles.append(default_profile(pool, plan.networks[0]["name"]))
     return plan
-
-
-def best_backend() -> str:
-    """btrfs where the kernel and the tools have it, else overlay, else dir."""
-    if mounts.is_supported("btrfs") and shutil.which("mkfs.btrfs"):
-        return "btrfs"
-    return "overlay" if mounts.is_supported("overlay") else "dir"
-
-
-def _pool(name: str, backend: str, options: argparse.Namespace) -> dict[str, Any]:
-    config = {}
-    if options.storage_create_device:
-        config["source"] = options.storage_create_device
-    if options.storage_create_loop:
-        config["size"] = f"{options.storage_create_loop}GB"
-    return {"name": name, "driver": backend, "config": config}
 
 
 def free_bridge() -> str:
@@ -204,7 +175,7 @@ def interactive(daemon: Connection, asker: Asker) -> Plan:
     pools = [url.rsplit("/", 1)[1] for url in daemon.get("/1.0/storage-pools")]
     pool = pools[0] if pools else "default"
     if asker.yes("Do you want to configure a new storage pool", not pools):
-        plan.pools.append(_ask_pool(asker))
+        plan.pools.append(setup_pools.by_questions(asker))
         pool = plan.pools[0]["name"]
     bridge = ""
     if asker.yes("Would you like to create a new network bridge", True):
@@ -219,29 +190,6 @@ def interactive(daemon: Connection, asker: Asker) -> Plan:
         plan.config = _ask_access(asker)
     plan.profiles.append(default_profile(pool, bridge))
     return plan
-
-
-def _ask_pool(asker: Asker) -> dict[str, Any]:
-    best = best_backend()
-    question = f"Name of the storage backend to use (btrfs, overlay or dir) [default={best}]:"
-    backend = asker.ask(question, best, lambda a: a in BACKENDS)
-    name = asker.ask("Name of the new storage pool [default=default]:", "default", bool)
-    config = {}
-    if backend == "btrfs":
-        if asker.yes("Would you like to use an existing block device", False):
-            is_device: Callable[[str], bool] = lambda a: Path(a).is_block_device()  # noqa: E731
-            config["source"] = asker.ask("Path to the existing block device:", "", is_device)
-        else:
-            size = loop_size_gb()
-            question = f"Size in GB of the new loop device (1GB minimum) [default={size}]:"
-            config["size"] = asker.ask(question, str(size), lambda a: a.isdigit() and int(a) > 0) + "GB"
-    return {"name": name, "driver": backend, "config": config}
-
-
-def loop_size_gb() -> int:
-    """20 % of the file system, between 15 and 100."""
-    found = os.statvfs("/var/lib")
-    return max(15, min(100, found.f_blocks * found.f_frsize // 5 // GIB))
 
 
 def _ask_access(asker: Asker) -> dict[str, str]:

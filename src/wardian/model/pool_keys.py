@@ -11,6 +11,8 @@ from wardian.errors import InvalidInput
 from wardian.model import units
 from wardian.model.container import Config, Pool
 
+DRIVERS = ("zfs", "btrfs", "overlay", "lvm", "dir")
+"""All that there are, best first."""
 LEAST_BYTES = 128 * 1024**2
 """Smallest loop file."""
 

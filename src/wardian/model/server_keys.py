@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from wardian.errors import InvalidInput
-from wardian.model import proxies, units, values
+from wardian.model import pool_keys, proxies, units, values
 
 COMPRESSIONS = ("none", "gzip", "bzip2", "xz", "lzma", "zstd")
 TRUST_PASSWORD = "core.trust_password"
@@ -60,20 +60,11 @@ def _check_text(text: str) -> None:
         raise InvalidInput("a character that cannot be printed is not allowed")
 
 
-def _check_file_system(text: str) -> None:
-    if text not in ("ext4", "xfs"):
-        raise InvalidInput("Invalid value, only the following values are allowed: [ext4 xfs]")
-
-
 def _check_compression(text: str) -> None:
     if text not in COMPRESSIONS:
         raise InvalidInput(
             f"Invalid value, only the following values are allowed: [{' '.join(COMPRESSIONS)}]"
         )
-
-
-def _refuse_backend(text: str) -> None:
-    raise InvalidInput("storage is configured per pool here: use `lxd init`")
 
 
 def _check_seconds(text: str) -> None:
@@ -145,13 +136,41 @@ KEYS = (
         "seconds after which a copy or move gives up on a host that is silent",
         used=True,
     ),
-    ServerKey("storage.lvm_fstype", _check_file_system, "ext4", "file system on new LVM volumes"),
     ServerKey(
-        "storage.lvm_thinpool_name", _refuse_backend, "LXDPool", "refused: storage is set up per pool"
+        "storage.lvm_fstype",
+        pool_keys.check_file_system,
+        "ext4",
+        "file system of new volumes in the volume group of storage.lvm_vg_name",
+        used=True,
     ),
-    ServerKey("storage.lvm_vg_name", _refuse_backend, "", "refused: storage is set up per pool"),
-    ServerKey("storage.lvm_volume_size", units.parse_size, "10GiB", "size of new LVM volumes"),
-    ServerKey("storage.zfs_pool_name", _refuse_backend, "", "refused: storage is set up per pool"),
+    ServerKey(
+        "storage.lvm_thinpool_name",
+        pool_keys.check_group,
+        "LXDPool",
+        "thin pool in that volume group; made if it is missing",
+        used=True,
+    ),
+    ServerKey(
+        "storage.lvm_vg_name",
+        pool_keys.check_group,
+        "",
+        "volume group on which new containers are made (storage pool `lvm`)",
+        used=True,
+    ),
+    ServerKey(
+        "storage.lvm_volume_size",
+        pool_keys.check_size,
+        "10GiB",
+        "size of new volumes in that volume group",
+        used=True,
+    ),
+    ServerKey(
+        "storage.zfs_pool_name",
+        pool_keys.check_dataset,
+        "",
+        "pool of ZFS, or dataset in one, on which new containers are made (storage pool `zfs`)",
+        used=True,
+    ),
 )
 _BY_NAME = {key.name: key for key in KEYS}
 

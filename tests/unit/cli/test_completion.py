@@ -49,7 +49,7 @@ def offered(line: str) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "some", "others"),
     [
-        ("lxc config set ", ["c1", "c2", "core.https_address"], ["limits.cpu", "storage.zfs_pool_name"]),
+        ("lxc config set ", ["c1", "core.https_address", "storage.zfs_pool_name"], ["limits.cpu"]),
         ("lxc config set co", ["core.https_address", "core.trust_password"], ["c1"]),
         ("lxc config set images.auto_update_cached ", ["true", "false"], []),
         ("lxc config set images.compression_algorithm=", ["images.compression_algorithm=zstd"], []),
@@ -84,7 +84,7 @@ def offered(line: str) -> list[str]:
         ("lxc network create br1 ipv6.address=", ["ipv6.address=none"], []),
         ("lxc network unset br0 ", ["ipv4.address"], ["bridge.mtu"]),
         ("lxc storage set default ", ["size"], []),
-        ("lxc storage create fast ", ["btrfs", "overlay"], []),
+        ("lxc storage create fast ", ["btrfs", "overlay", "zfs", "lvm"], []),
         ("lxc storage create fast dir ", ["source="], []),
         ("lxc no", [], ["nothing"]),
     ],
