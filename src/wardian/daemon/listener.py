@@ -6,7 +6,6 @@ import errno
 import logging
 import socket
 import ssl
-import sys
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -70,7 +69,7 @@ class HttpsListener:
     async def _tls(self) -> ssl.SSLContext:
         """The context, after the self-test has passed once."""
         if self._context is None:
-            argv = [sys.executable, "-I", "-m", tls.__name__]
+            argv = process.python(tls.__file__)
             await process.check("check TLS with client certificates, so the network is left alone", argv)
             facts = await asyncio.to_thread(certificates.facts, certificates.to_der(self.certificate))
             if not facts.valid_at(datetime.now(UTC)):

@@ -104,6 +104,15 @@ async def run(
     return Completed(tuple(argv), child.returncode, stdout, stderr)
 
 
+def python(file: str) -> list[str]:
+    """A command line that runs a program of ours which needs modules, in an interpreter that finds ours.
+
+    How we were started says little: the installed `lxd` is the system's python3 and a path.
+    """
+    code = f"import runpy, sys; sys.path[:] = {sys.path!r}; runpy.run_path({file!r}, run_name='__main__')"
+    return [sys.executable, "-I", "-S", "-c", code]
+
+
 async def check(
     what: str,
     argv: Sequence[str],

@@ -6,8 +6,7 @@ every certificate pass. The handshake still proves that the peer has the certifi
 is trusted is decided per request, by fingerprint (core/trust.py).
 
 The pointer to OpenSSL's context is the first field of Python's object. That is no promise of CPython,
-so `self_test` (run as `python -m wardian.linux.tls`, in a process of its own) must pass before a
-server listens.
+so `self_test` (this file as a program, in a process of its own) must pass before a server listens.
 """
 
 import _ssl

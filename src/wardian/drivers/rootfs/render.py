@@ -9,7 +9,6 @@ costs some 50 ms.
 
 import json
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -81,7 +80,7 @@ async def render(source: str, job: TemplateJob) -> str:
 
 async def _render_apart(text: str, job: TemplateJob) -> str:
     given = json.dumps({"text": text, "context": dict(job.context)}).encode()
-    completed = await process.run([sys.executable, "-I", engine.__file__], stdin=given)
+    completed = await process.run(process.python(engine.__file__), stdin=given)
     if completed.status == 0:
         return completed.stdout.decode(errors="replace")
     said = completed.stderr.decode(errors="replace").strip().splitlines()
