@@ -22,7 +22,7 @@ from wardian.core.events import Events
 from wardian.core.host import Host, Machine
 from wardian.core.lifecycle import Watcher
 from wardian.core.operations import Operations
-from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound, StaleRevision
+from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound, StaleRevision, TransferCut
 from wardian.model import devices
 from wardian.model.certificates import to_pem
 from wardian.model.confinement import Confinement
@@ -194,12 +194,16 @@ class FakeStorage:
         return ""
 
     async def send(self, volume: Volume, fd: int, transport: str, base: Volume | None = None) -> None:
-        self._faults.step(f"send {volume.kind} volume")
         packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w") as archive:
-            archive.add(self.path(volume), ".")
         with socket.socket(fileno=os.dup(fd)) as ours:
             ours.setblocking(False)
+            try:
+                self._faults.step(f"send {volume.kind} volume")
+                with tarfile.open(fileobj=packed, mode="w") as archive:
+                    archive.add(self.path(volume), ".")
+            except BaseException:
+                ours.shutdown(socket.SHUT_WR)
+                raise
             await asyncio.get_running_loop().sock_sendall(ours, packed.getvalue())
             ours.shutdown(socket.SHUT_WR)
 
@@ -213,7 +217,7 @@ class FakeStorage:
             while chunk := await asyncio.get_running_loop().sock_recv(ours, 65536):
                 packed += chunk
         if not packed:
-            raise HostFailed("the other side ended the transfer too early")
+            raise TransferCut("the other side ended the transfer too early")
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             archive.extractall(self.path(volume))
 

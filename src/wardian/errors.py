@@ -12,6 +12,7 @@ The tree; the number is the HTTP status that `api` answers with:
      +-- StaleRevision       412  If-Match named a revision that has been replaced
      +-- HostFailed          500  the kernel, a disk or a program said no; names the thing
      |    +-- OutOfSpace     500  a disk is full
+     |    +-- TransferCut    500  the other side of a transfer ended it; its error is the reason
      +-- TooManyAttempts     429  secrets are being guessed; says when to try again
      +-- Cancelled           500  the operation was cancelled
      +-- NotImplementedHere  501  the path exists, the verb on it does not
@@ -87,6 +88,10 @@ class HostFailed(WardianError):
 
 class OutOfSpace(HostFailed):
     """A disk is full; the message names the file system."""
+
+
+class TransferCut(HostFailed):
+    """The other side of a transfer ended it too early: the reason is there."""
 
 
 def unforeseen(error: Exception) -> WardianError:

@@ -13,6 +13,7 @@ from wardian.core import (
     lifecycle,
     migration_sink,
     migration_source,
+    pool_moves,
     snapshots,
     state,
     updates,
@@ -94,8 +95,12 @@ async def _update(host: Host, request: Request, change: ContainerUpdate) -> Oper
 
 
 async def post(host: Host, request: Request) -> web.Response:
-    """Begin to rename it, or to send it to another host."""
+    """Begin to rename it, to move it to another storage pool, or to send it to another host."""
     wanted = await request.decode(ContainerPost)
+    if wanted.pool:
+        if wanted.name not in ("", request.path["name"]):
+            raise InvalidInput("a container gets another name or another storage pool, one at a time")
+        return replies.operation(await pool_moves.move(host, request.path["name"], wanted.pool))
     if wanted.migration:
         return replies.operation(await migration_source.send(host, request.path["name"], "", wanted))
     return replies.operation(await copies.rename(host, request.path["name"], wanted.name))

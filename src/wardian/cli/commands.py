@@ -173,15 +173,21 @@ Copy containers.
 
 The copy has the files and the configuration of the container or snapshot, and new MAC addresses.
 The container may run meanwhile. On the same host its snapshots are copied, too, with --snapshots.
+--storage puts the copy into another storage pool.
+
+With --refresh a copy that exists and is stopped gets the files that the original has now; its own
+configuration stays. Only what differs is carried. Snapshots that it lacks are added and those that the
+original has no more are removed, unless --instance-only says otherwise.
 
 To another host the snapshots go along, unless --instance-only says otherwise; the copy has the same
-name if none is given. With --refresh a copy that is there already is brought up to date: only what it
-lacks is sent. The host that gets the copy connects to the other (pull); where that is not possible
+name if none is given. The host that gets the copy connects to the other (pull); where that is not possible
 it is tried the other way (push), and last through this client (relay); --mode chooses one of them.
 
 Examples:
     lxc copy c1 c2
     lxc copy c1/snap0 c3 -c limits.cpu=2 -d eth0,name=lan
+    lxc copy c1 backup --snapshots -s big
+    lxc copy c1 backup --refresh
     lxc copy c1 host2: --limit 20MB
     lxc copy host2:c1 . --refresh
 """,
@@ -189,7 +195,7 @@ Examples:
             Flag("e,ephemeral", "bool", "Ephemeral container"),
             *ALONG,
             Flag("snapshots", "bool", "Copy the snapshots, too (the default between hosts)"),
-            Flag("refresh", "bool", "Bring the copy on the other host up to date"),
+            Flag("refresh", "bool", "Bring a copy that exists up to date"),
             Flag("stateless", "bool", "Leave out the memory of one that runs (always so)"),
         ),
         completes="container",
@@ -485,12 +491,13 @@ Example:
     Command(
         "move",
         "copy:move",
-        """Usage: lxc move [<remote>:]<container>[/<snapshot>] [<remote>:]<name>
+        """Usage: lxc move [<remote>:]<container>[/<snapshot>] [<remote>:]<name> [-s POOL]
 
 Move containers.
 
 A stopped container or a snapshot gets another name; all else stays as it is. A container takes its
-snapshots along.
+snapshots along. With --storage it goes to another storage pool of the host, and keeps its name if no
+other one is given.
 
 To another host everything goes along, MAC addresses too. The container is deleted here when the
 other host has all of it, verified, and not before. See `lxc copy` for the modes.
@@ -498,6 +505,7 @@ other host has all of it, verified, and not before. See `lxc copy` for the modes
 Examples:
     lxc move c1 c2
     lxc move c1/snap0 c1/before-upgrade
+    lxc move c1 --storage fast
     lxc move c1 host2:
 """,
         ALONG,

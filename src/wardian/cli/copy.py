@@ -22,7 +22,7 @@ def copy(session: Session, values: Values, words: list[str]) -> int:
     if source.daemon is not target.daemon:
         migrate.copy(session, values, source, target)
         return 0
-    for flag in ("refresh", "mode", "limit"):
+    for flag in ("mode", "limit"):
         if getattr(values, flag):
             raise FlagError(f"--{flag} is for copies between hosts")
     _copy_here(session, values, source.daemon, source.name, target.name)
@@ -30,7 +30,10 @@ def copy(session: Session, values: Values, words: list[str]) -> int:
 
 
 def _copy_here(session: Session, values: Values, daemon: Connection, source: str, name: str) -> None:
-    alone = not values.snapshots or values.instance_only or values.container_only
+    wanted = values.snapshots or values.refresh
+    alone = not wanted or values.instance_only or values.container_only
+    if values.refresh and not name:
+        raise ApiError("name the copy that is to be brought up to date")
     found = daemon.get(container_url(source))
     request: dict[str, Any] = {
         "source": {"type": "copy", "source": source, **({"container_only": True} if alone else {})},
@@ -39,6 +42,8 @@ def _copy_here(session: Session, values: Values, daemon: Connection, source: str
         "config": dict(pair(text) for text in values.config),
         "devices": migrate.devices(found, values.device, values.storage),
     }
+    if values.refresh:
+        request["source"]["refresh"] = True
     if values.profile:
         request["profiles"] = [p for p in values.profile if p]
     operation = session.run(daemon, "POST", "/1.0/containers", request)
@@ -47,8 +52,9 @@ def _copy_here(session: Session, values: Values, daemon: Connection, source: str
 
 
 def move(session: Session, values: Values, words: list[str]) -> int:
-    """Rename a stopped container, or a snapshot, or move it to another host."""
-    need(words, 2, 2)
+    """Rename a stopped container, or a snapshot, or move it to another storage pool or host."""
+    pool = getattr(values, "storage", "")
+    need(words, 1 if pool else 2, 2)
     origin, goal = migrate.ends(session, words)
     if not origin.name:
         raise ApiError("You must specify a source container name")
@@ -58,7 +64,6 @@ def move(session: Session, values: Values, words: list[str]) -> int:
     for flag in (
         "mode",
         "limit",
-        "storage",
         "config",
         "device",
         "profile",
@@ -67,6 +72,12 @@ def move(session: Session, values: Values, words: list[str]) -> int:
     ):
         if getattr(values, flag, None):
             raise FlagError(f"--{flag.replace('_', '-')} is for moves between hosts")
+    if pool:
+        if "/" in origin.name:
+            raise ApiError("a snapshot stays in the storage pool of its container")
+        session.run(origin.daemon, "POST", container_url(origin.name), {"pool": pool})
+        if goal.name in ("", origin.name):
+            return 0
     daemon, source, target = origin.daemon, origin.name, goal.name
     container, slash, _ = source.partition("/")
     if slash:

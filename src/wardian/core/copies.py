@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from wardian.core import containers, owners, snapshots
+from wardian.core import containers, owners, pool_moves, snapshots, travel
 from wardian.core.containers import volume
 from wardian.core.host import Host
 from wardian.core.operations import Operation
+from wardian.core.pool_moves import Count
 from wardian.core.undo import Undo
 from wardian.errors import AlreadyExists, InvalidInput, NotFound
 from wardian.model import expand, names
@@ -25,35 +26,41 @@ KEPT_VOLATILE = ("volatile.base_image", "volatile.last_state.idmap")
 
 
 async def create(host: Host, request: ContainerCreate) -> Operation:
-    """Begin to copy a container or a snapshot; the operation's resources name the copy first."""
+    """Begin to copy a container or a snapshot; the operation's resources name the copy first.
+
+    With `refresh` a copy that exists is brought up to date instead.
+    """
     if not request.source.source:
         raise InvalidInput("must specify a source container")
     if "/" in request.name:
         raise InvalidInput(f"Invalid container name: '{request.name}': '/' is reserved for snapshots")
     name = request.name or await containers.random_name(host)
     names.check_container(name)
+    only = request.source.container_only or request.source.instance_only
     if await host.records.containers.find(name) is not None:
+        if request.source.refresh and "/" not in request.source.source:
+            if request.config or request.devices or request.profiles is not None:
+                raise InvalidInput(
+                    f'container "{name}" exists: a refresh brings files and snapshots up to date and keeps '
+                    "its configuration; change that with `lxc config`"
+                )
+            return await pool_moves.refresh(host, request.source.source, name, only=only)
         raise AlreadyExists(f"Container '{name}' already exists")
     origin, was, taken = await _source(host, request.source.source)
     draft = _draft(name, was, request)
     merged = await containers.check(host, draft)
     _, root = expand.root_device(merged.devices)
-    if root.get("pool", was.pool) != was.pool:
-        raise InvalidInput(
-            f'a copy stays in storage pool "{was.pool}" of "{origin}" in this version; '
-            "do not name another one in the root disk"
-        )
-    only = request.source.container_only or request.source.instance_only or taken is not None
+    draft = replace(draft, pool=root.get("pool") or was.pool)
 
     async def work(operation: Operation) -> None:
         async with AsyncExitStack() as held:
             await held.enter_async_context(host.operations.lock(name, "create"))
             await held.enter_async_context(host.operations.lock(origin, "copy"))
             along: Sequence[Snapshot] = ()
-            if not only:
+            if not only and taken is None:
                 along = await held.enter_async_context(snapshots.all_locked(host, origin, "copy"))
             source = volume(origin) if taken is None else snapshots.volume_of(origin)
-            await _copy(host, draft, source, along)
+            await _copy(host, draft, was.pool, source, along, travel.counted(operation, pool_moves.STAGE))
 
     listed = containers.resources(name)
     for kind, urls in containers.resources(was.name).items():
@@ -90,25 +97,45 @@ def _draft(name: str, was: Container, request: ContainerCreate) -> Container:
     )
 
 
-async def _copy(host: Host, draft: Container, source: Volume, along: Sequence[Snapshot]) -> None:
-    storage = host.storage.get(draft.pool)
+async def _copy(
+    host: Host, draft: Container, pool: str, source: Volume, along: Sequence[Snapshot], count: Count
+) -> None:
+    """pool: where the source and the snapshots that come along are."""
     async with Undo() as undo:
         await host.records.containers.insert(draft)
         undo.on_failure(containers.discard, host, draft)
         merged = await containers.check(host, draft)
         made, wanted = await containers.settled(host, draft, merged)
         for snapshot in along:
-            # The addresses of its interfaces stay those of the original: restored, the copy has its own.
-            config = {k: v for k, v in snapshot.config.items() if not containers.is_of_interface(k)}
-            copied = replace(snapshot, name=f"{draft.name}/{snapshot.own_name}", config=config)
-            await host.records.snapshots.insert(copied)  # taken back with the container
-            await storage.snapshot(snapshots.volume_of(snapshot.name), snapshots.volume_of(copied.name))
-        await storage.copy(source, volume(draft.name))
+            await host.records.snapshots.insert(_copied(snapshot, draft))  # taken back with the container
+        taken = [snapshots.volume_of(s.name) for s in along]
+        if pool == draft.pool:
+            storage = host.storage.get(pool)
+            for one in taken:
+                await storage.snapshot(one, _of_copy(one, draft))
+            await storage.copy(source, volume(draft.name))
+        else:
+            carrier = pool_moves.Carrier(host.storage.get(pool), host.storage.get(draft.pool), count)
+            await carrier.all([*taken, source], lambda one: _of_copy(one, draft, source))
         await containers.apply_quota(host, draft, merged)
         made = await owners.fill(host, made, wanted)
         await host.records.containers.replace(replace(made, pending=""))
         undo.keep()
     host.events.lifecycle("container-created", containers.url(draft.name))
+
+
+def _copied(snapshot: Snapshot, draft: Container) -> Snapshot:
+    """The addresses of its interfaces stay those of the original: restored, the copy has its own."""
+    config = {k: v for k, v in snapshot.config.items() if not containers.is_of_interface(k)}
+    there = pool_moves.with_root_of(draft, snapshot.devices)
+    return replace(snapshot, name=f"{draft.name}/{snapshot.own_name}", config=config, devices=there)
+
+
+def _of_copy(one: Volume, draft: Container, source: Volume | None = None) -> Volume:
+    """What a volume of the original is called in the copy."""
+    if one == source:
+        return volume(draft.name)
+    return snapshots.volume_of(f"{draft.name}/{one.name.partition('/')[2]}")
 
 
 # --- rename ------------------------------------------------------------------------------------

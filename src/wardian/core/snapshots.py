@@ -195,10 +195,10 @@ async def _still(host: Host, container: Container) -> AsyncIterator[None]:
         await host.runtime.unfreeze(started)
 
 
-async def take_hidden(host: Host, container: Container) -> Snapshot:
-    """Keep a moment for a use of our own; the caller holds the lock, and ends with `roll_back`.
+async def begin_hidden(host: Host, container: Container) -> Snapshot:
+    """The record of a snapshot for a use of our own; the caller holds the lock, and ends with `roll_back`.
 
-    The record stays half made: callers do not see it, and the next start would remove it.
+    It stays half made: callers do not see it, and the next start would remove it with its volume.
     """
     snapshot = Snapshot(
         name=f"{container.name}/hidden-{token_hex(8)}",
@@ -206,8 +206,14 @@ async def take_hidden(host: Host, container: Container) -> Snapshot:
         created_at=datetime.now(UTC),
         pending="create",
     )
+    await host.records.snapshots.insert(snapshot)
+    return snapshot
+
+
+async def take_hidden(host: Host, container: Container) -> Snapshot:
+    """Keep a moment for a use of our own, as `begin_hidden`."""
     async with Undo() as undo:
-        await host.records.snapshots.insert(snapshot)
+        snapshot = await begin_hidden(host, container)
         undo.on_failure(roll_back, host, container.pool, snapshot)
         async with _still(host, container):
             await host.storage.get(container.pool).snapshot(volume(container.name), volume_of(snapshot.name))

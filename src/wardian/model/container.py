@@ -12,7 +12,7 @@ from msgspec import Struct
 Config = dict[str, str]
 Devices = dict[str, dict[str, str]]
 
-Pending = Literal["", "create", "delete", "rename", "restore", "remap"]
+Pending = Literal["", "create", "delete", "rename", "restore", "remap", "move"]
 """What was begun and not finished: rolled back ("create") or finished (all others) at start-up."""
 
 
@@ -32,7 +32,8 @@ class Container(Struct, frozen=True, kw_only=True):
     last_used_at: datetime | None = None
     pending: Pending = ""
     origin: str = ""
-    """While "rename" is pending: the old name, under which it is still found; "restore": the snapshot."""
+    """While "rename" is pending: the old name, under which it is still found; "restore": the snapshot;
+    "move": the pool whose volumes of it are to go."""
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):

@@ -137,9 +137,11 @@ class MigrationTarget(Struct, forbid_unknown_fields=True):
 
 
 class ContainerPost(Struct, forbid_unknown_fields=True):
-    """POST /1.0/containers/NAME and /1.0/containers/NAME/snapshots/SNAPSHOT: rename, or send elsewhere."""
+    """POST /1.0/containers/NAME and /1.0/containers/NAME/snapshots/SNAPSHOT: rename, move, send away."""
 
     name: str = ""
+    pool: str = ""
+    """The storage pool of this host that the container is to be moved to."""
     migration: bool = False
     container_only: bool = False
     instance_only: bool = False
@@ -151,7 +153,6 @@ class ContainerPost(Struct, forbid_unknown_fields=True):
     # Sent by later clients:
     allow_inconsistent: bool = False
     project: Literal["", "default"] = ""
-    pool: Literal[""] = ""
     config: None = None
     devices: None = None
     profiles: None = None

@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from wardian.errors import HostFailed, OutOfSpace
+from wardian.errors import HostFailed, OutOfSpace, TransferCut
 from wardian.linux import process
 
 STDERR_BYTES = 64 * 1024
@@ -63,8 +63,10 @@ async def run(
     return status, "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
-def failed(what: str, reason: str, said: str) -> HostFailed | OutOfSpace:
+def failed(what: str, reason: str, said: str) -> HostFailed:
     """The error for a program that failed. said: all its complaints."""
     if any(words in said for words in NO_SPACE):
         return OutOfSpace(f"cannot {what}: the storage pool is full; delete containers or images")
-    return HostFailed(f"cannot {what}: {reason or 'the other side ended the transfer too early'}")
+    if reason:
+        return HostFailed(f"cannot {what}: {reason}")
+    return TransferCut(f"cannot {what}: the other side ended the transfer too early")

@@ -1,0 +1,112 @@
+"""Volumes carried from one storage pool of this host to another (ports.Storage.send and receive)."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+from wardian.core.operations import Operation
+from wardian.core.progress import Meter
+from wardian.errors import TransferCut
+from wardian.ports import Storage, Volume
+
+CHUNK = 256 * 1024
+PIECEWISE = "rsync"
+"""The transport that any volume here can be a base for."""
+
+
+def counted(operation: Operation, stage: str) -> Callable[[int], None]:
+    """What `carry` and `renew` call with the bytes of each piece; the operation tells their sum."""
+    meter, total = Meter(operation, stage, None), 0
+
+    def count(more: int) -> None:
+        nonlocal total
+        total += more
+        meter(total)
+
+    return count
+
+
+async def carry(
+    source: Storage,
+    volume: Volume,
+    target: Storage,
+    made: Volume,
+    count: Callable[[int], None],
+    bases: tuple[Volume, Volume] | None = None,
+) -> None:
+    """`made` in another pool becomes like the volume, all or nothing; it may be in use meanwhile.
+
+    bases: a snapshot in the source's pool and one in the target's that is about the same.
+    """
+    transport = next(name for name in source.transports() if name in target.transports())
+    here, there = bases or (None, None)
+    if bases and transport != PIECEWISE and not await is_same(source, bases[0], target, bases[1]):
+        here = there = None
+    async with _joined(count) as (near, far):
+        await _both(source.send(volume, near, transport, here), target.receive(made, far, transport, there))
+
+
+async def renew(
+    source: Storage, volume: Volume, target: Storage, made: Volume, count: Callable[[int], None]
+) -> None:
+    """A volume that exists becomes like another one of any pool, all or nothing; what differs travels."""
+    async with _joined(count) as (near, far):
+        await _both(source.send(volume, near, PIECEWISE), target.refresh(made, far))
+
+
+async def is_same(source: Storage, here: Volume, target: Storage, there: Volume) -> bool:
+    """Whether one of two snapshots was received from the other, or both from a third."""
+    found = await source.origin(here)
+    return bool(found) and found == await target.origin(there)
+
+
+async def _both(sending: Coroutine[Any, Any, None], receiving: Coroutine[Any, Any, None]) -> None:
+    """Run both ends; of two failures the reason is raised, not its consequence."""
+    tasks = [asyncio.create_task(receiving, name="receive"), asyncio.create_task(sending, name="send")]
+    try:
+        await asyncio.wait(tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    errors = [result for result in results if isinstance(result, BaseException)]
+    for error in sorted(errors, key=lambda error: isinstance(error, TransferCut)):
+        raise error
+
+
+@asynccontextmanager
+async def _joined(count: Callable[[int], None]) -> AsyncIterator[tuple[int, int]]:
+    """Two sockets that are joined by us, so that we see what passes. The first is the sender's."""
+    near, out = socket.socketpair()
+    back, far = socket.socketpair()
+    with near, out, back, far:
+        out.setblocking(False)
+        back.setblocking(False)
+        pumps = [
+            asyncio.create_task(_pump(out, back, count), name="pump a volume"),
+            asyncio.create_task(_pump(back, out, lambda _: None), name="pump a volume back"),
+        ]
+        try:
+            yield near.fileno(), far.fileno()
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+
+
+async def _pump(source: socket.socket, target: socket.socket, count: Callable[[int], None]) -> None:
+    loop, buffer = asyncio.get_running_loop(), bytearray(CHUNK)
+    try:
+        while size := await loop.sock_recv_into(source, buffer):
+            await loop.sock_sendall(target, memoryview(buffer)[:size])
+            count(size)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        # One side went: the other learns it, and tells why.
+        for end in (source, target):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
