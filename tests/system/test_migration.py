@@ -34,6 +34,7 @@ def hosts(both: Pair) -> Iterator[Pair]:
     for daemon in (both.a, both.b):
         for name in daemon.names():
             daemon.lxc("delete", "-f", name)
+        assert "Traceback" not in daemon.log()
 
 
 def fill(daemon: Daemon, name: str) -> None:
@@ -209,15 +210,17 @@ def test_a_daemon_that_is_killed_in_the_middle_leaves_the_container_where_it_was
     hosts.a.lxc("copy", "c1", "b:")
 
 
-def test_either_side_can_cancel(hosts: Pair) -> None:
-    for daemon, signalled in ((hosts.b, False), (hosts.a, True)):
-        moving = Slowly(hosts, "move", "c1", "b:")
-        if signalled:
+def test_either_side_can_cancel_and_so_can_the_client(hosts: Pair) -> None:
+    for mode, by in (("pull", hosts.b), ("push", hosts.a), ("push", None), ("relay", None)):
+        moving = Slowly(hosts, "move", "c1", "b:", f"--mode={mode}")
+        if by is None:
             moving.client.send_signal(signal.SIGINT)
         else:
-            running = json.loads(daemon.request("GET", "/1.0/operations"))["metadata"]["running"]
-            daemon.request("DELETE", running[0])
-        assert "cancelled" in moving.error()
+            running = json.loads(by.request("GET", "/1.0/operations"))["metadata"]["running"]
+            by.request("DELETE", running[0])
+        said = moving.error()
+        assert "operation cancelled" in said or (mode == "relay" and said == ""), said
+        hosts.a.wait_idle()
         hosts.b.wait_idle()
         assert_only_on_a(hosts)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FAILED = "Failed container migration:"
 MODES = ("pull", "push", "relay")
 STREAMS = ("control", "fs")
+CANCELLED = "Cancelled"
 KEPT_VOLATILE = "volatile.base_image"
 
 
@@ -280,7 +281,9 @@ class _Transfer:
                 raise
             raise ApiError(f"{other}; whether the target has all cannot be asked: {error}") from None
         if finished["status_code"] != FINAL:
-            raise other if other and finished["status"] == "Cancelled" else OperationFailed(finished)
+            if other is not None and CANCELLED in (finished["status"], other.operation["status"]):
+                raise other
+            raise OperationFailed(finished)
 
 
 def _is_unreachable(operation: dict[str, Any]) -> bool:

@@ -18,7 +18,7 @@ from wardian.core.containers import volume
 from wardian.core.events import shown_time, timestamp
 from wardian.core.host import Host, Precondition, no_precondition
 from wardian.core.operations import Operation
-from wardian.core.undo import Undo
+from wardian.core.undo import Undo, to_the_end
 from wardian.errors import AlreadyExists, InvalidInput, NotFound
 from wardian.model import names
 from wardian.model import snapshots as rules
@@ -243,7 +243,7 @@ async def at_rest(host: Host, name: str, action: str) -> AsyncIterator[tuple[Con
     try:
         yield container, volume_of(hidden.name)
     finally:
-        await roll_back(host, container.pool, hidden)
+        await to_the_end(roll_back(host, container.pool, hidden))
 
 
 # --- restore -----------------------------------------------------------------------------------

@@ -4,12 +4,26 @@ Rule: every step that makes something registers, on the next line, how to take i
 `keep()` after the last step discards the list. See the walk in docs/architecture.md.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+
+async def to_the_end(work: Awaitable[T]) -> T:
+    """Its result. Who is cancelled meanwhile, because it takes too long, still takes everything back."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError:
+            log.debug("cancelled while something is being taken back")
+    return task.result()
 
 
 class Undo:
@@ -46,6 +60,6 @@ class Undo:
             try:
                 result = step(*args)
                 if isinstance(result, Awaitable):
-                    await result
+                    await to_the_end(result)
             except Exception:
                 log.exception("could not take back %s%r", getattr(step, "__qualname__", step), args)

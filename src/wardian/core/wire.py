@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from wardian.core.host import Host
+from wardian.core.undo import to_the_end
 from wardian.errors import HostFailed, WardianError
 from wardian.model import migration, server_keys
 from wardian.model.migration import Fail, Message
@@ -147,7 +148,7 @@ class Wire:
             finally:
                 for task in tasks:
                     task.cancel()
-                await asyncio.wait(tasks)
+                await to_the_end(asyncio.wait(tasks))  # they use the sockets
 
     async def _all(self, tasks: list[asyncio.Task[None]]) -> None:
         """Wait for all; the first failure counts, and the other host's word more than a cut stream."""

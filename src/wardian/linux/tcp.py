@@ -2,8 +2,19 @@
 
 import contextlib
 import socket
+from collections.abc import Callable
+from typing import Any
 
 PROBES = 4
+
+
+def under(get_extra_info: Callable[[str], Any]) -> socket.socket | None:
+    """The socket under a transport of asyncio; None if that has ended."""
+    try:
+        found: socket.socket | None = get_extra_info("socket")
+    except AttributeError:  # what a closed transport of TLS answers
+        return None
+    return found
 
 
 def give_up_after(sock: socket.socket, silence_s: int) -> None:

@@ -53,13 +53,13 @@ class PeerSocket:
 
     def give_up_after(self, silence_s: int) -> None:
         """See ports.Socket."""
-        sock = self._raw.get_extra_info("socket")
+        sock = tcp.under(self._raw.get_extra_info)
         if sock is not None:
             tcp.give_up_after(sock, silence_s)
 
     def hang_up(self) -> None:
         """See ports.Socket."""
-        sock = self._raw.get_extra_info("socket")
+        sock = tcp.under(self._raw.get_extra_info)
         if sock is not None:
             tcp.hang_up(sock)
 
