@@ -205,10 +205,22 @@ async def test_what_fails_leaves_nothing(storage: Storage) -> None:
                 await storage.receive(TWO, far.fileno(), transport)
         near, far = socket.socketpair()
         with near, far:
-            receiving = asyncio.create_task(storage.receive(TWO, far.fileno(), transport))
-            sending = asyncio.create_task(storage.send(ONE, near.fileno(), transport))
-            await process.wait_readable(near.fileno() if transport == "rsync" else far.fileno())
-            receiving.cancel()
+            # The one that speaks first begins alone: the other could be through before we look.
+            first, second = (
+                storage.receive(TWO, far.fileno(), transport),
+                storage.send(ONE, near.fileno(), transport),
+            )
+            if transport == "rsync":
+                receiving = asyncio.create_task(first)
+                await process.wait_readable(near.fileno())
+                receiving.cancel()
+                sending = asyncio.create_task(second)
+            else:
+                sending = asyncio.create_task(second)
+                await process.wait_readable(far.fileno())
+                receiving = asyncio.create_task(first)
+                await asyncio.sleep(0)
+                receiving.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await receiving
             with pytest.raises(HostFailed):
