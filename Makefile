@@ -10,7 +10,7 @@ format:
 
 lint:
 	$(PYTHON)/ruff check .
-	@if command -v shellcheck >/dev/null; then shellcheck quickstart run-tests .ci/run tests/vm/*; fi
+	@if command -v shellcheck >/dev/null; then shellcheck quickstart run-tests packaging/get-criu .ci/run tests/vm/*; fi
 
 types:
 	$(PYTHON)/mypy

@@ -476,6 +476,9 @@ class FakeRuntime:
         self._ended: dict[str, asyncio.Event] = {}
         self._frozen: set[str] = set()
         self.stubborn: set[str] = set()
+        self.has_criu = True
+        self.in_the_way: list[str] = []
+        self.restored: list[str] = []
         self.plans: dict[str, StartPlan] = {}
         self.cpu_numbers: tuple[int, ...] = (0, 1)
         self.written: dict[str, dict[str, str]] = {}
@@ -495,6 +498,33 @@ class FakeRuntime:
 
     def _started(self, name: str) -> Started:
         return Started(name, monitor_pid=1000, init_pid=1001)
+
+    async def criu(self) -> str:
+        if not self.has_criu:
+            raise HostFailed("CRIU isn't installed")
+        return "4.0"
+
+    def obstacles(self, started: Started) -> list[str]:
+        return list(self.in_the_way)
+
+    async def save(self, plan: StartPlan, folder: Path, *, stop: bool) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "memory").write_text(plan.name)
+        try:
+            self._faults.step("save")
+        except HostFailed:
+            shutil.rmtree(folder)
+            raise
+        if stop:
+            self._ended[plan.name].set()
+
+    async def restore(self, plan: StartPlan, folder: Path) -> Started:
+        assert (folder / "memory").is_file()
+        self._faults.step("restore")
+        self.plans[plan.name] = plan
+        self.restored.append(plan.name)
+        self._ended[plan.name] = asyncio.Event()
+        return self._started(plan.name)
 
     async def find_all(self) -> list[Started]:
         return [self._started(name) for name in self._ended]

@@ -674,6 +674,25 @@ class Runtime(Protocol):
     async def start(self, plan: StartPlan) -> Started:
         """Run the container; returns once init runs. HostFailed with the cause the runtime logged."""
 
+    async def criu(self) -> str:
+        """The version of the program that saves memory; HostFailed saying what is missing."""
+
+    def obstacles(self, started: Started) -> list[str]:
+        """What runs in the container and cannot be saved; a phrase for each reason."""
+
+    async def save(self, plan: StartPlan, folder: Path, *, stop: bool) -> None:
+        """Write the memory of a running container into a folder, which is made anew, for root only.
+
+        plan: with the devices that it has now. stop: it ends in the moment that is saved; else it goes
+        on. HostFailed with the cause; then it goes on, and the folder is gone.
+        """
+
+    async def restore(self, plan: StartPlan, folder: Path) -> Started:
+        """Have a container that does not run go on from a saved state, which is left as it is.
+
+        HostFailed with the cause, InvalidInput if it was saved with other devices; then nothing runs.
+        """
+
     async def find_all(self) -> list[Started]:
         """The containers of this daemon that run, found in the kernel."""
 
@@ -681,7 +700,10 @@ class Runtime(Protocol):
         """Return once the container's monitor is gone: nothing of the container runs any more."""
 
     async def next_reboot(self) -> Started:
-        """The next container whose init was started anew by its monitor."""
+        """The next container whose init was started anew by its monitor.
+
+        init_pid 0: it asked for that, but its monitor cannot do it after a `restore`, and ends.
+        """
 
     def request_halt(self, started: Started) -> bool:
         """Ask init to shut down, with the signal that it understands; False if it is not listening yet."""

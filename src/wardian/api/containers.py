@@ -11,6 +11,7 @@ from wardian.core import (
     copies,
     exec,
     lifecycle,
+    memory,
     migration_sink,
     migration_source,
     pool_moves,
@@ -86,7 +87,7 @@ async def _update(host: Host, request: Request, change: ContainerUpdate) -> Oper
 
     async def work(_: Operation) -> None:
         if change.restore:
-            await snapshots.restore(host, container.name, change.restore)
+            await snapshots.restore(host, container.name, change.restore, stateful=change.stateful or False)
         else:
             await updates.update(host, container.name, change, precondition=request.require_match)
 
@@ -115,6 +116,11 @@ async def get_state(host: Host, request: Request) -> web.Response:
     """What the container does and uses now."""
     container = await containers.get(host, request.path["name"])
     return replies.sync(await state.state(host, container, await containers.expanded(host, container)))
+
+
+async def get_criu(host: Host, request: Request) -> web.Response:
+    """Whether its memory can be saved now, and what is in the way."""
+    return replies.sync(await memory.describe(host, await containers.get(host, request.path["name"])))
 
 
 async def put_state(host: Host, request: Request) -> web.Response:
@@ -177,6 +183,7 @@ ROUTES = [
     Route("DELETE", "/1.0/containers/{name}", delete),
     Route("GET", "/1.0/containers/{name}/state", get_state),
     Route("PUT", "/1.0/containers/{name}/state", put_state),
+    Route("GET", "/1.0/containers/{name}/criu", get_criu),
     Route("POST", "/1.0/containers/{name}/exec", execute),
     Route("GET", "/1.0/containers/{name}/logs", list_logs),
     Route("GET", "/1.0/containers/{name}/logs/{file}", get_log),

@@ -408,14 +408,21 @@ Examples:
     Command(
         "info",
         "info:run",
-        """Usage: lxc info [<remote>:][<container>] [--show-log]
+        """Usage: lxc info [<remote>:][<container>] [--show-log] [--criu]
 
 Show information on a container or the server.
 
-Example:
+With --criu it tells whether the memory of the container can be saved now (`lxc stop --stateful`,
+`lxc snapshot --stateful`), and what is in the way if not; then the exit status is 1.
+
+Examples:
     lxc info c1 --show-log
+    lxc info c1 --criu
 """,
-        (Flag("show-log", "bool", "Show the container's log"),),
+        (
+            Flag("show-log", "bool", "Show the container's log"),
+            Flag("criu", "bool", "Tell what is in the way of saving the container's memory"),
+        ),
         completes="container",
     ),
     Command(
@@ -660,7 +667,7 @@ Examples:
     Command(
         "restore",
         "snapshot:restore",
-        """Usage: lxc restore [<remote>:]<container> <snapshot>
+        """Usage: lxc restore [<remote>:]<container> <snapshot> [--stateful]
 
 Set the current state of a container back to a snapshot.
 
@@ -670,12 +677,13 @@ for it and started again.
 Example:
     lxc restore c1 snap0
 """,
+        (Flag("stateful", "bool", "Go on from the memory that the snapshot has"),),
         completes="container",
     ),
     Command(
         "snapshot",
         "snapshot:snapshot",
-        """Usage: lxc snapshot [<remote>:]<container> [<name>] [--expiry 7d] [--reuse]
+        """Usage: lxc snapshot [<remote>:]<container> [<name>] [--stateful] [--expiry 7d] [--reuse]
 
 Create a read-only snapshot of a container.
 
@@ -688,15 +696,26 @@ Examples:
     lxc config set c1 snapshots.schedule @daily
 """,
         (
-            Flag("stateful", "bool", "Whether to keep the running state, too"),
+            Flag("stateful", "bool", "Keep the memory of what runs, too (needs CRIU)"),
             Flag("expiry", "str", "Delete the snapshot after this time, as in 30M, 12H, 7d, 2w, 3m, 1y"),
             Flag("no-expiry", "bool", "Keep the snapshot until it is deleted (the default)"),
             Flag("reuse", "bool", "Replace the snapshot of this name, if there is one"),
         ),
         completes="container",
     ),
-    _action("start", "Start containers.", "A paused container goes on."),
-    _action("stop", "Stop containers.", "Without --force init is asked to shut down.", (TIMEOUT, FORCE)),
+    _action(
+        "start",
+        "Start containers.",
+        "A paused container goes on, and one that was stopped with --stateful continues where it was.",
+        (Flag("stateless", "bool", "Boot anew and discard the memory that was saved"),),
+    ),
+    _action(
+        "stop",
+        "Stop containers.",
+        "Without --force init is asked to shut down. With --stateful the memory is saved, and the next\n"
+        "start goes on from there.",
+        (TIMEOUT, FORCE, Flag("stateful", "bool", "Save the memory of what runs (needs CRIU)")),
+    ),
     Command(
         "storage",
         "storage:run",

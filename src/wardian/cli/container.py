@@ -144,8 +144,11 @@ def start(session: Session, values: Values, words: list[str]) -> int:
     def one(word: str) -> None:
         own = Session(session.config)
         daemon, name = own.server(word)
-        frozen = daemon.get(container_url(name))["status"] == "Frozen"
-        _change(own, daemon, name, {"action": "unfreeze" if frozen else "start", "timeout": -1}, word)
+        found = daemon.get(container_url(name))
+        change = {"action": "unfreeze" if found["status"] == "Frozen" else "start", "timeout": -1}
+        if found["stateful"] and found["status"] == "Stopped" and not values.stateless:
+            change["stateful"] = True
+        _change(own, daemon, name, change, word)
 
     in_parallel(_targets(session, words), one, "start")
     return 0
@@ -163,7 +166,8 @@ def _act(session: Session, words: list[str], action: str, verb: str, **more: Any
 
 def stop(session: Session, values: Values, words: list[str]) -> int:
     """Stop containers."""
-    return _act(session, words, "stop", "stop", timeout=values.timeout, force=values.force)
+    more = {"stateful": True} if values.stateful else {}
+    return _act(session, words, "stop", "stop", timeout=values.timeout, force=values.force, **more)
 
 
 def restart(session: Session, values: Values, words: list[str]) -> int:

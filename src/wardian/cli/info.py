@@ -32,6 +32,8 @@ def run(session: Session, values: Values, words: list[str]) -> int:
         server = daemon.get("/1.0")
         sys.stdout.write(output.yaml({key: server[key] for key in SERVER_ORDER if key in server}))
         return 0
+    if values.criu:
+        return _criu(daemon.get(container_url(name, "criu")))
     container = daemon.get(container_url(name) + "?recursion=1")
     sys.stdout.write("".join(f"{line}\n" for line in lines(container, daemon.place.url)))
     if values.show_log:
@@ -39,6 +41,20 @@ def run(session: Session, values: Values, words: list[str]) -> int:
         text = log.read().decode(errors="replace") if log.status == 200 else ""
         sys.stdout.write(f"\nLog:\n\n{text}\n")
     return 0
+
+
+def _criu(found: dict[str, Any]) -> int:
+    """Whether the memory can be saved; the exit status says it, too."""
+    print(f"CRIU: {found['criu'] or 'missing'}")
+    for obstacle in found["obstacles"]:
+        print(f"In the way: {obstacle}")
+    if not found["obstacles"]:
+        print(
+            "Nothing is in the way."
+            if found["running"]
+            else "Nothing is in the way, as far as it is known stopped."
+        )
+    return 1 if found["obstacles"] else 0
 
 
 def lines(container: dict[str, Any], url: str) -> list[str]:

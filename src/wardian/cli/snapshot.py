@@ -56,8 +56,11 @@ def end_of(duration: str) -> str:
 
 
 def restore(session: Session, values: Values, words: list[str]) -> int:
-    """Give a container the files and configuration of a snapshot."""
+    """Give a container the files and configuration of a snapshot, and its memory if asked to."""
     need(words, 2, 2)
     daemon, name = session.server(words[0])
-    session.run(daemon, "PUT", container_url(name), {"restore": words[1]}, quiet=True)
+    change: dict[str, str | bool] = {"restore": words[1]}
+    if values.stateful:
+        change["stateful"] = True
+    session.run(daemon, "PUT", container_url(name), change, quiet=True)
     return 0

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from wardian.core import containers, owners, pool_moves, snapshots, travel
+from wardian.core import containers, memory, owners, pool_moves, snapshots, travel
 from wardian.core.containers import volume
 from wardian.core.host import Host
 from wardian.core.operations import Operation
@@ -117,6 +117,7 @@ async def _copy(
         else:
             carrier = pool_moves.Carrier(host.storage.get(pool), host.storage.get(draft.pool), count)
             await carrier.all([*taken, source], lambda one: _of_copy(one, draft, source))
+        await memory.remove(host, draft)
         await containers.apply_quota(host, draft, merged)
         made = await owners.fill(host, made, wanted)
         await host.records.containers.replace(replace(made, pending=""))
@@ -125,10 +126,11 @@ async def _copy(
 
 
 def _copied(snapshot: Snapshot, draft: Container) -> Snapshot:
-    """The addresses of its interfaces stay those of the original: restored, the copy has its own."""
+    """The addresses of its interfaces, and its memory, stay the original's: the copy has its own."""
     config = {k: v for k, v in snapshot.config.items() if not containers.is_of_interface(k)}
     there = pool_moves.with_root_of(draft, snapshot.devices)
-    return replace(snapshot, name=f"{draft.name}/{snapshot.own_name}", config=config, devices=there)
+    name = f"{draft.name}/{snapshot.own_name}"
+    return replace(snapshot, name=name, config=config, devices=there, stateful=False)
 
 
 def _of_copy(one: Volume, draft: Container, source: Volume | None = None) -> Volume:

@@ -9,8 +9,9 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine
 from datetime import UTC, datetime
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -20,23 +21,22 @@ from wardian.core import (
     guest_doors,
     limits,
     live,
+    memory,
     owners,
     reservations,
+    start_plan,
     templates,
     updates,
 )
-from wardian.core.containers import Expanded, resources, url, volume
+from wardian.core.containers import resources, url, volume
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
 from wardian.errors import HostFailed, InvalidInput, WardianError
-from wardian.model import confinement, expand, kernel_limits, keys, units
+from wardian.model import keys, units
 from wardian.model.container import Container
-from wardian.model.idmap import IdMap
-from wardian.model.plans import DevicePlan, Mount, Plug
 from wardian.model.requests import StateChange
-from wardian.model.units import is_true
-from wardian.ports import Started, StartPlan
+from wardian.ports import Started
 
 log = logging.getLogger(__name__)
 
@@ -128,17 +128,35 @@ class Watcher:
     async def _follow_reboots(self) -> None:
         while True:
             started = await self._host.runtime.next_reboot()
-            if started.name in self._host.running:
+            if not started.init_pid:
+                self._host.kept_ephemeral.add(started.name)
+                self._later(self._boot_again(started.name))
+            elif started.name in self._host.running:
                 log.info('container "%s" rebooted', started.name)
                 self._host.running[started.name] = started
                 container = await self._host.records.containers.find(started.name)
                 if container is not None:
                     await live.again(self._host, started.name, await self._config(container))
                 await self._watch_addresses(started)
-                task = asyncio.create_task(self._reconnect(started), name=f"devices of {started.name}")
-                self._reconnecting.add(task)
-                task.add_done_callback(self._reconnecting.discard)
+                self._later(self._reconnect(started))
                 self._host.events.lifecycle("container-restarted", url(started.name))
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name="after a reboot")
+        self._reconnecting.add(task)
+        task.add_done_callback(self._reconnecting.discard)
+
+    async def _boot_again(self, name: str) -> None:
+        """Boot a container whose monitor cannot: it had been restored from its state."""
+        try:
+            await self.wait_stopped(name)
+            async with self._host.operations.lock(name, "reboot", wait=True):
+                if name not in self._host.running:
+                    await start(self._host, name)
+        except WardianError as error:
+            log.error('container "%s" wanted to reboot, and cannot start: %s', name, error)
+        finally:
+            self._host.kept_ephemeral.discard(name)
 
     async def _reconnect(self, started: Started) -> None:
         """Give a container that rebooted its present devices, after what acts on it now."""
@@ -207,12 +225,12 @@ async def change_state(host: Host, name: str, request: StateChange) -> Operation
     action = actions.get(request.action)
     if action is None:
         raise InvalidInput(f"unknown action {request.action}")
-    if request.stateful:
-        raise InvalidInput('field "stateful" is not available in this version')
+    if request.stateful and request.action not in ("start", "stop"):
+        raise InvalidInput(f'"stateful" is of no use for the action {request.action}')
     await containers.get(host, name)
 
     async def work(_: Operation) -> None:
-        if request.action == "stop" and _is_forced(request):
+        if request.action == "stop" and _is_forced(request) and not request.stateful:
             await force_stop(host, name)
             return
         async with host.operations.lock(name, request.action):
@@ -237,6 +255,9 @@ def _running(host: Host, name: str) -> Started:
 async def stop(host: Host, name: str, request: StateChange) -> None:
     """Ask init to halt and wait until it has; after the timeout the container goes on."""
     started = _running(host, name)
+    if request.stateful:
+        await _stop_with_memory(host, name)
+        return
     if name in host.frozen:
         await _thaw(host, started)
     timeout_s = request.timeout if request.timeout >= 0 else None
@@ -246,6 +267,22 @@ async def stop(host: Host, name: str, request: StateChange) -> None:
         raise HostFailed(
             f'container "{name}" did not stop within {timeout_s} s; give it more time, or use --force'
         ) from None
+
+
+async def _stop_with_memory(host: Host, name: str) -> None:
+    """Save the memory and end the container in the same moment; on failure it goes on."""
+    container = await containers.get(host, name)
+    if container.ephemeral:
+        raise InvalidInput(f'container "{name}" is ephemeral: it would be deleted, with its state')
+    if name in host.frozen:
+        await _thaw(host, host.running[name])
+    async with Undo() as undo:
+        # First: should the daemon die meanwhile, what CRIU completes without it counts.
+        undo.on_failure(memory.note, host, name, False)
+        await memory.note(host, name, True)
+        await memory.save(host, container, stop=True)
+        undo.keep()
+    await host.watcher.wait_stopped(name)
 
 
 async def _halt(host: Host, started: Started) -> None:
@@ -323,6 +360,7 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
     if name in host.running:
         raise InvalidInput("The container is already running")
     container = await containers.get(host, name)
+    resumes = memory.resumes(host, container, request.stateful if request else container.stateful)
     if container.pending:
         raise HostFailed(
             f'container "{name}": {container.pending} was interrupted; restart the daemon, which finishes it'
@@ -336,7 +374,7 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
         host, container, wanted, keep=keys.is_on(merged.config, "security.protection.shift")
     )
     plugs = device_plugs.plan_all(host, container, merged.plugged, wanted)
-    plan = _plan(host, container, merged, wanted, plugs)
+    plan = start_plan.of(host, container, merged, wanted, plugs)
     await host.runtime.load_modules(units.split_list(merged.config.get("linux.kernel_modules", "")))
 
     def begun(now: Container) -> Container:
@@ -344,14 +382,16 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
         config.pop("volatile.apply_template", None)
         config["volatile.last_state.power"] = "RUNNING"
         config["volatile.idmap.current"] = config["volatile.idmap.next"]
-        return replace(now, config=config, last_used_at=datetime.now(UTC))
+        return replace(now, config=config, last_used_at=datetime.now(UTC), stateful=False)
 
     def not_begun(now: Container) -> Container:
-        return replace(now, config=container.config, last_used_at=container.last_used_at)
+        was = container
+        return replace(now, config=was.config, last_used_at=was.last_used_at, stateful=was.stateful)
 
     async with Undo() as undo:
         undo.on_failure(storage.unmount, volume(name))
-        await templates.apply(host, container, merged)
+        if not resumes:  # the programs in its memory know the files as they are
+            await templates.apply(host, container, merged)
         await host.records.containers.change(name, begun)
         undo.on_failure(host.records.containers.change, name, not_begun)
         shifted = await storage.mount(volume(name), wanted)
@@ -360,40 +400,23 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
         undo.on_failure(device_plugs.release, host, name)
         await guest_doors.open_door(host, name, merged.config, group=wanted.host_id("gid", 0))
         undo.on_failure(guest_doors.ended, host, name)
-        started = await host.runtime.start(dataclasses.replace(plan, shifted=shifted or plan.shifted))
+        plan = dataclasses.replace(plan, shifted=shifted or plan.shifted)
+        if resumes:
+            started = await host.runtime.restore(plan, memory.folder(host, container))
+        else:
+            started = await host.runtime.start(plan)
         undo.on_failure(_kill_and_wait, host, started)
         await device_plugs.connected(host, started, plugs)
         undo.keep()
     await host.watcher.follow(started)
-    limits.runs(host, name, merged.config)
+    if resumes:  # with the limits of then
+        limits.again(host, name, merged.config)
+    else:
+        limits.runs(host, name, merged.config)
+    await memory.remove(host, container)
     host.events.lifecycle("container-started", url(name))
 
 
 async def _kill_and_wait(host: Host, started: Started) -> None:
     host.runtime.kill(started)
     await host.runtime.wait_stopped(started)
-
-
-def _plan(
-    host: Host, container: Container, merged: Expanded, wanted: IdMap, plugs: Mapping[str, Plug]
-) -> StartPlan:
-    config = merged.config
-    storage = host.storage.get(container.pool)
-    _, root = expand.root_device(merged.devices)
-    folder = str(host.guests.folder(container.name))
-    devlxd = Mount(folder, folder, "dev/lxd", is_folder=True)
-    return StartPlan(
-        name=container.name,
-        architecture=container.architecture,
-        rootfs=storage.path(volume(container.name)) / "rootfs",
-        idmap=wanted,
-        shifted=bool(owners.on_disk(container).ranges),
-        read_only=is_true(root.get("readonly", "")),
-        confinement=confinement.of(config),
-        kernel_limits=kernel_limits.limits_of(config),
-        sysctls=kernel_limits.sysctls_of(config),
-        environment={k.removeprefix("environment."): v for k, v in keys.under(config, "environment.")},
-        settings=[*limits.settings(host, config), *device_plugs.settings(host, plugs)],
-        devices=[*(plug.plan for plug in plugs.values()), DevicePlan(mounts=(devlxd,))],
-        raw=config.get("raw.lxc", ""),
-    )

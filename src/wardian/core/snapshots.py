@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wardian.core import containers, lifecycle
+from wardian.core import containers, lifecycle, memory
 from wardian.core.containers import volume
 from wardian.core.events import shown_time, timestamp
 from wardian.core.host import Host, Precondition, no_precondition
@@ -110,15 +110,22 @@ async def create(host: Host, name: str, request: SnapshotCreate) -> Operation:
     await containers.get(host, name)
     if request.name:
         names.check_snapshot(request.name)
-    if request.stateful:
-        raise InvalidInput('field "stateful" is not available in this version')
+    if request.stateful and name not in host.running:
+        raise InvalidInput("Unable to create a stateful snapshot. The container isn't running.")
     expires_at = _moment(request.expires_at)
 
     async def work(operation: Operation) -> None:
         async with host.operations.lock(name, "snapshot"):
             container = await containers.get(host, name)
             own = request.name or await next_name(host, container)
-            made = await take(host, container, own, expires_at=expires_at, about=request.description)
+            made = await take(
+                host,
+                container,
+                own,
+                expires_at=expires_at,
+                about=request.description,
+                stateful=request.stateful,
+            )
         operation.resources |= _resources(made)
 
     resources = containers.resources(name)
@@ -152,8 +159,9 @@ async def take(
     expires_at: datetime | None = None,
     scheduled: bool = False,
     about: str = "",
+    stateful: bool = False,
 ) -> Snapshot:
-    """Keep the container as it is now; the caller holds its lock."""
+    """Keep the container as it is now, stateful: with its memory; the caller holds its lock."""
     snapshot = Snapshot(
         name=f"{container.name}/{own_name}",
         architecture=container.architecture,
@@ -162,6 +170,7 @@ async def take(
         devices=container.devices,
         profiles=container.profiles,
         ephemeral=container.ephemeral,
+        stateful=stateful or (container.stateful and container.name not in host.running),
         description=about,
         expires_at=expires_at,
         scheduled=scheduled,
@@ -173,8 +182,13 @@ async def take(
     async with Undo() as undo:
         await host.records.snapshots.insert(snapshot)
         undo.on_failure(roll_back, host, container.pool, snapshot)
-        async with _still(host, container):
+        async with _still(host, container, always=stateful):
+            if stateful:
+                undo.on_failure(memory.remove, host, container)
+                await memory.save(host, container, stop=False)
             await storage.snapshot(volume(container.name), volume_of(snapshot.name))
+        if stateful:
+            await memory.remove(host, container)
         await host.records.snapshots.replace(replace(snapshot, pending=""))
         undo.keep()
     host.events.lifecycle("container-snapshot-created", url(snapshot))
@@ -182,10 +196,11 @@ async def take(
 
 
 @asynccontextmanager
-async def _still(host: Host, container: Container) -> AsyncIterator[None]:
-    """Nothing in the container runs meanwhile, unless the pool keeps one moment anyway."""
+async def _still(host: Host, container: Container, *, always: bool = False) -> AsyncIterator[None]:
+    """Nothing in the container runs meanwhile; not `always`: unless the pool keeps one moment anyway."""
     started = host.running.get(container.name)
-    if started is None or container.name in host.frozen or host.storage.get(container.pool).traits.atomic:
+    is_one_moment = host.storage.get(container.pool).traits.atomic and not always
+    if started is None or container.name in host.frozen or is_one_moment:
         yield
         return
     await host.runtime.freeze(started)
@@ -249,14 +264,21 @@ async def at_rest(host: Host, name: str, action: str) -> AsyncIterator[tuple[Con
 # --- restore -----------------------------------------------------------------------------------
 
 
-async def restore(host: Host, name: str, wanted: str) -> None:
-    """Give a container the files and the configuration of a snapshot; one that runs is started anew."""
+async def restore(host: Host, name: str, wanted: str, *, stateful: bool = False) -> None:
+    """Give a container the files and the configuration of a snapshot; one that runs is started anew.
+
+    stateful: it then goes on from the memory that the snapshot has; InvalidInput if that has none.
+    """
     own_name = wanted.removeprefix(f"{name}/")
     found = await host.records.snapshots.find(f"{name}/{own_name}")
     if found is None or found.pending:
         raise NotFound(f"snapshot {wanted} does not exist")
     async with host.operations.lock(name, "restore"), host.operations.lock(found.name, "restore"):
         snapshot = await get(host, name, own_name)
+        if stateful and not snapshot.stateful:
+            raise InvalidInput(
+                f'snapshot "{snapshot.name}" was taken without memory; restore it without --stateful'
+            )
         container = await containers.get(host, name)
         await containers.check(host, _restored(container, snapshot), container)
         was_running = name in host.running
@@ -270,9 +292,11 @@ async def restore(host: Host, name: str, wanted: str) -> None:
                 if was_running:
                     await lifecycle.start(host, name)
                 raise
-            await _settle(host, container, snapshot)
-            if was_running:
+            await _settle(host, container, snapshot, stateful=stateful)
+            if stateful or was_running:
                 await lifecycle.start(host, name)
+            else:
+                await memory.remove(host, container)
         finally:
             host.kept_ephemeral.discard(name)
     host.events.lifecycle("container-snapshot-restored", url(snapshot))
@@ -297,12 +321,12 @@ async def _restore_files(host: Host, name: str, snapshot: Snapshot, *, was_runni
     return container
 
 
-async def _settle(host: Host, container: Container, snapshot: Snapshot) -> None:
-    """The files are restored: the configuration follows."""
+async def _settle(host: Host, container: Container, snapshot: Snapshot, *, stateful: bool = False) -> None:
+    """The files are restored: the configuration follows; whether the memory counts, too."""
     restored = _restored(container, snapshot)
     merged = await containers.expanded(host, restored)
     final, _ = await containers.settled(host, restored, merged)
-    await host.records.containers.replace(replace(final, pending="", origin=""))
+    await host.records.containers.replace(replace(final, pending="", origin="", stateful=stateful))
     await containers.apply_quota(host, final, merged)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from wardian.drivers.runtime import render
+from wardian.drivers.runtime import checkpoint, obstacles, render
 from wardian.drivers.runtime.apparmor import AppArmor
 from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import cgroups, prlimit, process, userns
@@ -128,16 +128,56 @@ class Lxc:
         return started
 
     def _surroundings(self, name: str, logs: Path) -> render.Surroundings:
-        hook = Path(__file__).with_name("start_hook.sh")
+        start, end = (Path(__file__).with_name(f"{event}_hook.sh") for event in ("start", "reboot"))
         return render.Surroundings(
             log_folder=logs,
             seccomp_profile=self._seccomp / name,
             apparmor_profile=self._apparmor.name_for(name),
-            start_hook=f"/bin/sh {hook} {self._fifo}",
+            start_hook=f"/bin/sh {start} {self._fifo}",
+            end_hook=f"/bin/sh {end} {self._fifo}",
             present=frozenset(filter(os.path.exists, render.HOST_SOURCES)),
             lxcfs=_lxcfs_files(),
             guards_devices=self.guards_devices,
         )
+
+    # --- memory state --------------------------------------------------------------------------
+
+    async def criu(self) -> str:
+        """See ports.Runtime."""
+        return (await checkpoint.find()).version
+
+    def obstacles(self, started: Started) -> list[str]:
+        """See ports.Runtime."""
+        return obstacles.of_processes(started.init_pid)
+
+    async def save(self, plan: StartPlan, folder: Path, *, stop: bool) -> None:
+        """See ports.Runtime."""
+        logs = self.log_folder(plan.name)
+        config = render.container_config(plan, self._surroundings(plan.name, logs))
+        log = logs / checkpoint.log_name("dump")
+        await checkpoint.save(checkpoint.Job(plan, self._paths.containers, folder, config, log), stop=stop)
+
+    async def restore(self, plan: StartPlan, folder: Path) -> Started:
+        """See ports.Runtime."""
+        logs = self.log_folder(plan.name)
+        _prepare_log_folder(logs)
+        (self._paths.containers / plan.name).mkdir(mode=0o711, exist_ok=True)
+        write_private(self._seccomp / plan.name, plan.confinement.seccomp)
+        await self._apparmor.load(plan.name, plan.confinement)
+        shown = checkpoint.for_restore(plan, self._paths.containers)
+        config = render.container_config(shown, self._surroundings(plan.name, logs), restored=True)
+        log = logs / checkpoint.log_name("restore")
+        job = checkpoint.Job(plan, self._paths.containers, folder, config, log)
+        init = await checkpoint.restore(job)
+        self._pid_file(plan.name).write_text(f"{_status_field(init, 'PPid')}\n")
+        started = self._find(plan.name)
+        if started is None:
+            raise HostFailed(f'container "{plan.name}" ended as soon as it was restored; see {log}')
+        if self.is_frozen(started):  # as it was when a snapshot was taken of it
+            await self.unfreeze(started)
+        return started
+
+    # --- finding -------------------------------------------------------------------------------
 
     async def find_all(self) -> list[Started]:
         """See ports.Runtime."""
@@ -184,7 +224,9 @@ class Lxc:
             if match is None:
                 continue
             name = match[1].decode(errors="replace")
-            if name not in self._starting and (started := self._find(name)):
+            if match[2] == b"0":
+                self._reboots.put_nowait(Started(name, 0, 0))
+            elif name not in self._starting and (started := self._find(name)):
                 self._reboots.put_nowait(Started(name, started.monitor_pid, int(match[2])))
 
     # --- signals -------------------------------------------------------------------------------

@@ -70,6 +70,8 @@ class Surroundings:
     seccomp_profile: Path
     start_hook: str
     """Command that liblxc runs when init is about to start."""
+    end_hook: str = ""
+    """Command that liblxc runs when a container that was restored has ended."""
     apparmor_profile: str = "unchanged"
     present: frozenset[str] = frozenset()
     """Which of HOST_SOURCES exist."""
@@ -79,9 +81,13 @@ class Surroundings:
     """False in a container, whose root may not say which devices are used."""
 
 
-def container_config(plan: StartPlan, around: Surroundings) -> str:
-    """The whole configuration file."""
-    return "".join(_lines(plan, around)) + _raw(plan.raw)
+def container_config(plan: StartPlan, around: Surroundings, *, restored: bool = False) -> str:
+    """The whole configuration file.
+
+    restored: for a container that is restored from its state, to which its console and its interfaces
+    are given by others than liblxc.
+    """
+    return "".join(_lines(plan, around, restored=restored)) + _raw(plan.raw)
 
 
 def _line(key: str, value: str) -> str:
@@ -94,22 +100,31 @@ def _raw(text: str) -> str:
     return text if not text or text.endswith("\n") else text + "\n"
 
 
-def _lines(plan: StartPlan, around: Surroundings) -> Iterator[str]:
+def _lines(plan: StartPlan, around: Surroundings, *, restored: bool) -> Iterator[str]:
     privileged = not plan.idmap.ranges
-    yield _line("lxc.console.logfile", str(around.log_folder / "console.log"))
-    yield _line("lxc.console.size", CONSOLE_LOG_SIZE)
-    yield _line("lxc.console.rotate", "1")
+    if restored:
+        yield _line("lxc.console.path", "none")
+    else:
+        yield _line("lxc.console.logfile", str(around.log_folder / "console.log"))
+        yield _line("lxc.console.size", CONSOLE_LOG_SIZE)
+        yield _line("lxc.console.rotate", "1")
     yield _line("lxc.uts.name", plan.name)
     yield _line("lxc.arch", architectures.find(plan.architecture).personality)
     yield _line("lxc.autodev", "1")
     yield _line("lxc.pty.max", "1024")
     yield _line("lxc.tty.max", "0")
     yield _line("lxc.hook.version", "1")
-    yield _line("lxc.hook.start-host", around.start_hook)
+    if restored:
+        yield _line("lxc.hook.post-stop", around.end_hook)
+    else:
+        yield _line("lxc.hook.start-host", around.start_hook)
     yield from _rootfs(plan)
+    # liblxc would tell CRIU of a profile even where the kernel has none.
+    if not restored or around.apparmor_profile != "unchanged":
+        yield _line("lxc.apparmor.profile", around.apparmor_profile)
     yield from _confinement(plan, around, privileged=privileged)
     yield from _mounts(plan, around, privileged=privileged)
-    yield from _network(nic for device in plan.devices for nic in device.nics)
+    yield from _network([] if restored else (nic for device in plan.devices for nic in device.nics))
     for name, value in sorted(plan.environment.items()):
         yield _line("lxc.environment", f"{name}={value}")
     for name, bounds in sorted(plan.kernel_limits.items()):
@@ -134,7 +149,6 @@ def _confinement(plan: StartPlan, around: Surroundings, *, privileged: bool) -> 
     yield _line("lxc.seccomp.profile", str(around.seccomp_profile))
     # On top of the policy that we run under ourselves, if we are in a container.
     yield _line("lxc.seccomp.allow_nesting", "1")
-    yield _line("lxc.apparmor.profile", around.apparmor_profile)
     if privileged:
         yield _line("lxc.cap.drop", PRIVILEGED_DROPPED)
     # Also for unprivileged containers: their root cannot make device nodes, but can use those that came
