@@ -99,6 +99,26 @@ def test_snapshots_of_volumes_are_taken_and_restored(here: Daemon) -> None:
     assert "second" not in volume(here, "info", "data")
 
 
+def test_volumes_and_snapshots_get_other_names_and_pools(here: Daemon) -> None:
+    here.lxc("storage", "create", "second", "overlay")
+    volume(here, "create", "data")
+    (on_host(here, "data") / "f").write_text("first")
+    volume(here, "snapshot", "data", "s1")
+    volume(here, "rename", "data/s1", "s2")
+    (on_host(here, "data") / "f").write_text("second")
+    volume(here, "copy", "data/s2", "second/data")
+    volume(here, "move", "data", "second/moved")
+    assert not (here.folder / "lxd/storage-pools/default/custom/data").exists()
+    second = here.folder / "lxd/storage-pools/second/custom"
+    assert [(second / n / "volume/f").read_text() for n in ("data", "moved")] == ["first", "second"]
+    here.lxc("storage", "volume", "restore", "second", "moved", "s2")
+    assert (second / "moved/volume/f").read_text() == "first"
+    here.lxc("storage", "volume", "move", "second", "moved", "default/data")
+    assert (on_host(here, "data") / "f").read_text() == "first"
+    here.lxc("storage", "volume", "delete", "second", "data")
+    here.lxc("storage", "delete", "second")
+
+
 def test_wrong_volumes_are_refused(here: Daemon) -> None:
     here.lxc("init", "bb", "c1")
     assert "no volume" in here.error("storage", "volume", "attach", "default", "nothing", "c1", "/x")

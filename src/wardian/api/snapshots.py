@@ -8,6 +8,7 @@ from wardian.api import replies
 from wardian.api.routes import Request, Route
 from wardian.core import containers, migration_source, snapshots
 from wardian.core.host import Host
+from wardian.errors import InvalidInput
 from wardian.model.container import Snapshot
 from wardian.model.requests import ContainerPost, SnapshotCreate, SnapshotUpdate
 
@@ -60,6 +61,8 @@ async def post(host: Host, request: Request) -> web.Response:
     """Begin to rename it, or to send it to another host."""
     found = await _snapshot(host, request)
     wanted = await request.decode(ContainerPost)
+    if wanted.pool:
+        raise InvalidInput("a snapshot stays in the storage pool of its container")
     if wanted.migration:
         begun = await migration_source.send(host, found.container, found.own_name, wanted)
         return replies.operation(begun)

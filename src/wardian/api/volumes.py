@@ -4,9 +4,10 @@ from aiohttp import web
 
 from wardian.api import replies
 from wardian.api.routes import Request, Route
-from wardian.core import volumes
+from wardian.core import volume_moves, volumes
 from wardian.core.host import Host
 from wardian.core.volumes import VolumeWrite
+from wardian.errors import InvalidInput
 from wardian.model.container import CustomVolume
 
 POOL = "/1.0/storage-pools/{pool}/volumes"
@@ -67,8 +68,14 @@ async def patch(host: Host, request: Request) -> web.Response:
 
 
 async def rename(host: Host, request: Request) -> web.Response:
-    """Another name."""
+    """Another name, or another pool."""
     found, wanted = await _found(host, request), await request.decode(VolumeWrite)
+    if wanted.pool not in ("", found.pool):
+        if "/" in found.own_name:
+            raise InvalidInput("a snapshot stays in the storage pool of its volume")
+        new = wanted.name or found.own_name
+        moved = await volume_moves.move(host, found.pool, found.own_name, wanted.pool, new)
+        return replies.created(volumes.url(moved))
     return replies.created(volumes.url(await volumes.rename(host, found.pool, found.own_name, wanted.name)))
 
 
@@ -106,5 +113,6 @@ ROUTES = [
     Route("GET", f"{ONE}/snapshots", list_snapshots),
     Route("POST", f"{ONE}/snapshots", take_snapshot),
     Route("GET", f"{ONE}/snapshots/{{snapshot}}", get),
+    Route("POST", f"{ONE}/snapshots/{{snapshot}}", rename),
     Route("DELETE", f"{ONE}/snapshots/{{snapshot}}", delete),
 ]

@@ -736,7 +736,10 @@ lxc storage delete [<remote>:]<pool>
 
 lxc storage volume list [<remote>:]<pool>
 lxc storage volume show|info|create|edit|delete [<remote>:]<pool> <volume>
-lxc storage volume copy|rename [<remote>:]<pool> <volume> <new name>
+lxc storage volume rename [<remote>:]<pool> <volume>[/<snapshot>] <new name>
+lxc storage volume copy [<remote>:]<pool> <volume>[/<snapshot>] [<other pool>/]<new name>
+lxc storage volume move [<remote>:]<pool> <volume> <other pool>/[<new name>]
+    A move takes the snapshots along; nothing may use the volume.
 lxc storage volume get|unset [<remote>:]<pool> <volume> <key>
 lxc storage volume set [<remote>:]<pool> <volume> <key> <value>
     Volumes that belong to no container.

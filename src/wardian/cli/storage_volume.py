@@ -72,12 +72,29 @@ def _create(daemon: Connection, pool: str, words: list[str], values: Values) -> 
 
 
 def _copy(daemon: Connection, pool: str, words: list[str], values: Values) -> None:
-    daemon.request("POST", _url(pool), {"name": words[1], "source": {"type": "copy", "name": words[0]}})
-    print(f"Storage volume {words[1]} created")
+    """VOLUME[/SNAPSHOT] [POOL/]NEW: in the same pool unless another one is named."""
+    there, name = _place(pool, words[1])
+    source = {"type": "copy", "name": words[0], "pool": pool}
+    daemon.request("POST", _url(there), {"name": name, "source": source})
+    print(f"Storage volume {name} created")
+
+
+def _place(pool: str, word: str) -> tuple[str, str]:
+    """(pool, volume) of the words [POOL/]VOLUME."""
+    there, slash, name = word.rpartition("/")
+    return (there if slash else pool), name
+
+
+def _move(daemon: Connection, pool: str, words: list[str], values: Values) -> None:
+    """VOLUME POOL/[NEW]: into another pool."""
+    there, name = _place(pool, words[1])
+    daemon.request("POST", _url(pool, words[0]), {"name": name or words[0], "pool": there})
+    print(f"Storage volume {words[0]} moved to {there}")
 
 
 def _rename(daemon: Connection, pool: str, words: list[str], values: Values) -> None:
-    daemon.request("POST", _url(pool, words[0]), {"name": words[1]})
+    new = words[1].rpartition("/")[2] if "/" in words[0] else words[1]
+    daemon.request("POST", _url(pool, words[0]), {"name": new})
     print(f'Renamed storage volume from "{words[0]}" to "{words[1]}"')
 
 
@@ -150,6 +167,7 @@ SUBCOMMANDS: dict[str, Any] = {
     "info": (_info, 1, 1),
     "create": (_create, 1, None),
     "copy": (_copy, 2, 2),
+    "move": (_move, 2, 2),
     "rename": (_rename, 2, 2),
     "delete": (_delete, 1, 1),
     "snapshot": (_snapshot, 1, 2),

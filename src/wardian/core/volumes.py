@@ -6,7 +6,7 @@ Invariant: as for containers, a volume's record exists before its files and goes
 
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from wardian.core import travel
 from wardian.core.events import timestamp
 from wardian.core.host import Host, Precondition, no_precondition
 from wardian.core.undo import Undo
@@ -29,7 +30,7 @@ HIDDEN = ("create", "delete", "rename")
 
 
 class VolumeSource(Struct, forbid_unknown_fields=True):
-    """What a new volume is a copy of: a volume, or `VOLUME/SNAPSHOT`, of the same pool."""
+    """What a new volume is a copy of: a volume, or `VOLUME/SNAPSHOT`; pool: if it is in another one."""
 
     type: str = "copy"
     name: str = ""
@@ -37,7 +38,7 @@ class VolumeSource(Struct, forbid_unknown_fields=True):
 
 
 class VolumeWrite(Struct, forbid_unknown_fields=True):
-    """The body of POST, PUT and PATCH. restore: the name of a snapshot."""
+    """The body of POST, PUT and PATCH. restore: the name of a snapshot; pool: where it is to be moved."""
 
     name: str = ""
     type: str = "custom"
@@ -46,6 +47,7 @@ class VolumeWrite(Struct, forbid_unknown_fields=True):
     config: dict[str, str | None] | None = None
     source: VolumeSource | None = None
     restore: str | None = None
+    pool: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def url(record: CustomVolume) -> str:
     return f"{path}/snapshots/{snapshot}" if snapshot else path
 
 
-def _volume(own_name: str) -> Volume:
+def volume_of(own_name: str) -> Volume:
+    """The files of a volume, or of `volume/snapshot`."""
     return Volume("custom-snapshot" if "/" in own_name else "custom", own_name)
 
 
@@ -146,7 +149,7 @@ async def render(host: Host, record: CustomVolume) -> dict[str, Any]:
 
 async def usage(host: Host, record: CustomVolume) -> int | None:
     """Bytes that it takes, if the pool can tell."""
-    return await host.storage.get(record.pool).usage(_volume(record.own_name))
+    return await host.storage.get(record.pool).usage(volume_of(record.own_name))
 
 
 def writable(record: CustomVolume) -> dict[str, Any]:
@@ -158,18 +161,17 @@ def writable(record: CustomVolume) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _alone(host: Host, pool: str, *own_names: str) -> AsyncIterator[Storage]:
-    """Nobody else changes the volumes meanwhile."""
-    first, *others = sorted({name.partition("/")[0] for name in own_names})
-    async with host.once(f"volume {pool}/{first}"):
-        if others:
-            async with host.once(f"volume {pool}/{others[0]}"):
-                yield host.storage.get(pool)
-        else:
-            yield host.storage.get(pool)
+async def alone(host: Host, pool: str, *own_names: str, also: str = "") -> AsyncIterator[Storage]:
+    """Nobody else changes these volumes of a pool meanwhile; also: POOL/VOLUME of another one."""
+    wanted = {f"{pool}/{name.partition('/')[0]}" for name in own_names} | ({also} - {""})
+    async with AsyncExitStack() as held:
+        for name in sorted(wanted):
+            await held.enter_async_context(host.once(f"volume {name}"))
+        yield host.storage.get(pool)
 
 
-def _check_config(storage: Storage, config: Config) -> None:
+def check_config(storage: Storage, config: Config) -> None:
+    """InvalidInput for keys that a volume cannot have in this pool."""
     for key, value in config.items():
         if key == "size":
             units.parse_size(value)
@@ -186,12 +188,15 @@ async def create(host: Host, pool: str, request: VolumeWrite) -> CustomVolume:
         raise InvalidInput('only volumes of the type "custom" with files in them can be made')
     await host.records.pools.get(pool)
     source = request.source
-    if source is not None and (source.type != "copy" or source.pool not in ("", pool)):
-        raise InvalidInput("a volume can be copied within its storage pool")
+    if source is not None and source.type != "copy":
+        raise InvalidInput(f'a volume is no "{source.type}" of another one, only a "copy"')
+    there = source.pool or pool if source else pool
+    await host.records.pools.get(there)
+    also = f"{there}/{source.name.partition('/')[0]}" if source else ""
     config = {key: value for key, value in (request.config or {}).items() if value}
-    async with _alone(host, pool, request.name, source.name if source else request.name) as storage:
-        _check_config(storage, config)
-        origin = await get(host, pool, source.name) if source else None
+    async with alone(host, pool, request.name, also=also) as storage:
+        check_config(storage, config)
+        origin = await get(host, there, source.name) if source else None
         record = CustomVolume(
             name=f"{pool}/{request.name}",
             created_at=datetime.now(UTC),
@@ -201,16 +206,18 @@ async def create(host: Host, pool: str, request: VolumeWrite) -> CustomVolume:
         )
         if await host.records.volumes.find(record.name) is not None:
             raise AlreadyExists(f'storage pool "{pool}" has a volume "{request.name}" already')
-        volume = _volume(request.name)
+        volume = volume_of(request.name)
         async with Undo() as undo:
             await host.records.volumes.insert(record)
             undo.on_failure(_roll_back, host, storage, record)
             if origin is None:
                 await storage.create(volume)
+            elif there == pool:
+                await storage.copy(volume_of(origin.own_name), volume)
             else:
-                await storage.copy(_volume(origin.own_name), volume)
-            if config.get("size"):
-                await storage.set_quota(volume, units.parse_size(config["size"]))
+                source_volume = volume_of(origin.own_name)
+                await travel.carry(host.storage.get(there), source_volume, storage, volume, travel.uncounted)
+            await apply_quota(host, record)
             made = replace(record, pending="")
             await host.records.volumes.replace(made)
             undo.keep()
@@ -218,9 +225,15 @@ async def create(host: Host, pool: str, request: VolumeWrite) -> CustomVolume:
     return made
 
 
+async def apply_quota(host: Host, record: CustomVolume) -> None:
+    """Bound the volume as its configuration says."""
+    if size := record.config.get("size"):
+        await host.storage.get(record.pool).set_quota(volume_of(record.own_name), units.parse_size(size))
+
+
 async def _roll_back(host: Host, storage: Storage, record: CustomVolume) -> None:
     """Files first: if they cannot be removed now, the record stays for the sweep at the next start."""
-    await storage.delete(_volume(record.own_name))
+    await storage.delete(volume_of(record.own_name))
     await _table(host, record.own_name).delete(record.name)
 
 
@@ -234,7 +247,7 @@ async def update(
     precondition: Precondition = no_precondition,
 ) -> None:
     """Replace (or with `merge` change) configuration and description, or restore a snapshot."""
-    async with _alone(host, pool, name) as storage:
+    async with alone(host, pool, name) as storage:
         before = await get(host, pool, name)
         precondition(writable(before))
         if request.restore is not None:
@@ -242,11 +255,11 @@ async def update(
             return
         wanted = {**(before.config if merge else {}), **(request.config or {})}
         config = {key: value for key, value in wanted.items() if value}
-        _check_config(storage, config)
+        check_config(storage, config)
         description = before.description if request.description is None else request.description
         if config.get("size") != before.config.get("size") and storage.traits.quotas:
             size = config.get("size")
-            await storage.set_quota(_volume(name), units.parse_size(size) if size else None)
+            await storage.set_quota(volume_of(name), units.parse_size(size) if size else None)
         await host.records.volumes.replace(replace(before, config=config, description=description))
     host.events.lifecycle("storage-volume-updated", url(before))
 
@@ -254,7 +267,7 @@ async def update(
 async def _restore(host: Host, storage: Storage, volume: CustomVolume, own_name: str) -> None:
     snapshot = await get(host, volume.pool, f"{volume.own_name}/{own_name}")
     await _refuse_if_running(host, volume)
-    await storage.restore(_volume(snapshot.own_name), _volume(volume.own_name))
+    await storage.restore(volume_of(snapshot.own_name), volume_of(volume.own_name))
     host.events.lifecycle("storage-volume-restored", url(volume))
 
 
@@ -267,7 +280,7 @@ async def _refuse_if_running(host: Host, volume: CustomVolume) -> None:
 
 async def snapshot(host: Host, pool: str, name: str, own_name: str) -> CustomVolume:
     """Keep the volume as it is now; without a name it gets the next of snap0, snap1, ..."""
-    async with _alone(host, pool, name) as storage:
+    async with alone(host, pool, name) as storage:
         volume = await get(host, pool, name)
         taken = {s.own_name.partition("/")[2] for s in await host.records.volume_snapshots.all(volume.name)}
         own_name = own_name or next(f"snap{n}" for n in range(len(taken) + 1) if f"snap{n}" not in taken)
@@ -284,7 +297,7 @@ async def snapshot(host: Host, pool: str, name: str, own_name: str) -> CustomVol
         async with Undo() as undo:
             await host.records.volume_snapshots.insert(record)
             undo.on_failure(_roll_back, host, storage, record)
-            await storage.snapshot(_volume(name), _volume(record.own_name))
+            await storage.snapshot(volume_of(name), volume_of(record.own_name))
             made = replace(record, pending="")
             await host.records.volume_snapshots.replace(made)
             undo.keep()
@@ -293,9 +306,11 @@ async def snapshot(host: Host, pool: str, name: str, own_name: str) -> CustomVol
 
 
 async def rename(host: Host, pool: str, name: str, new: str) -> CustomVolume:
-    """Give an unused volume another name; its snapshots go with it."""
+    """Give an unused volume another name; its snapshots go with it. Of a snapshot: in its volume."""
     names.check_volume(new)
-    async with _alone(host, pool, name, new) as storage:
+    if "/" in name:
+        return await _rename_snapshot(host, pool, name, f"{name.partition('/')[0]}/{new}")
+    async with alone(host, pool, name, new) as storage:
         before = await get(host, pool, name)
         if users := await used_by(host, before):
             raise InvalidInput(f'volume "{name}" is in use by {", ".join(users)}')
@@ -308,8 +323,8 @@ async def rename(host: Host, pool: str, name: str, new: str) -> CustomVolume:
             undo.on_failure(_take_rename_back, host, storage, begun)
             for old in olds:
                 own = old.own_name.partition("/")[2]
-                await storage.rename(_volume(old.own_name), _volume(f"{new}/{own}"))
-            await storage.rename(_volume(name), _volume(new))
+                await storage.rename(volume_of(old.own_name), volume_of(f"{new}/{own}"))
+            await storage.rename(volume_of(name), volume_of(new))
             after = replace(begun, pending="", origin="")
             batch = host.records.batch()
             for old in olds:
@@ -326,34 +341,57 @@ async def rename(host: Host, pool: str, name: str, new: str) -> CustomVolume:
     return after
 
 
+async def _rename_snapshot(host: Host, pool: str, name: str, new: str) -> CustomVolume:
+    async with alone(host, pool, name) as storage:
+        before = await get(host, pool, name)
+        table = host.records.volume_snapshots
+        if await table.find(f"{pool}/{new}") is not None:
+            raise AlreadyExists(f'storage pool "{pool}" has a snapshot "{new}" already')
+        async with Undo() as undo:
+            begun = replace(before, name=f"{pool}/{new}", pending="rename", origin=before.name)
+            await table.insert(begun)
+            undo.on_failure(_take_rename_back, host, storage, begun)
+            await storage.rename(volume_of(name), volume_of(new))
+            after = replace(begun, pending="", origin="")
+            batch = host.records.batch()
+            batch.replace(table, after, revision=await table.revision(after.name))
+            batch.delete(table, before.name, revision=await table.revision(before.name))
+            await batch.commit()
+            undo.keep()
+    host.events.lifecycle("storage-volume-snapshot-renamed", url(after))
+    return after
+
+
 async def _take_rename_back(host: Host, storage: Storage, begun: CustomVolume) -> None:
     """Give files that have the new name already the old one again."""
     old = begun.origin.partition("/")[2]
     for volume in await storage.volumes():
-        first, _, own = volume.name.partition("/")
-        if volume.kind in ("custom", "custom-snapshot") and first == begun.own_name:
-            await storage.rename(volume, _volume(f"{old}/{own}" if own else old))
-    await host.records.volumes.delete(begun.name)
+        if volume.kind not in ("custom", "custom-snapshot"):
+            continue
+        if volume.name == begun.own_name or volume.name.startswith(f"{begun.own_name}/"):
+            own = volume.name.removeprefix(begun.own_name)
+            await storage.rename(volume, volume_of(f"{old}{own}"))
+    await _table(host, begun.own_name).delete(begun.name)
 
 
 async def delete(host: Host, pool: str, own_name: str) -> None:
     """Remove an unused volume with its snapshots, or one snapshot."""
-    async with _alone(host, pool, own_name) as storage:
+    async with alone(host, pool, own_name):
         found = await get(host, pool, own_name)
         if "/" not in own_name and (users := await used_by(host, found)):
             raise InvalidInput(f'volume "{own_name}" is in use by {", ".join(users)}')
-        await _remove(host, storage, found)
+        await remove(host, found)
     host.events.lifecycle("storage-volume-deleted", url(found))
 
 
-async def _remove(host: Host, storage: Storage, record: CustomVolume) -> None:
-    """Files first; the record says meanwhile that they go."""
+async def remove(host: Host, record: CustomVolume) -> None:
+    """Take a volume or snapshot away. Files first; the record says meanwhile that they go."""
     table = _table(host, record.own_name)
     await table.replace(replace(record, pending="delete"))
     if "/" not in record.own_name:
         for snapshot in await host.records.volume_snapshots.all(record.name):
-            await _remove(host, storage, snapshot)
-    await storage.delete(_volume(record.own_name))
+            await remove(host, snapshot)
+    await host.storage.get(record.pool).delete(volume_of(record.own_name))
     await table.delete(record.name)
 
 
@@ -372,6 +410,6 @@ async def _settle(host: Host, record: CustomVolume) -> None:
         if record.pending == "rename":
             await _take_rename_back(host, storage, record)
         else:
-            await _remove(host, storage, record)
+            await remove(host, record)
     except WardianError as error:
         log.error('storage volume "%s": cannot clean up: %s', record.name, error)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import Faults
-from wardian.core import pools, volumes
+from wardian.core import pools, volume_moves, volumes
 from wardian.core.host import Host
 from wardian.core.pools import PoolWrite
 from wardian.core.volumes import VolumeSource, VolumeWrite
@@ -20,23 +20,25 @@ Action = Callable[[Host], Awaitable[Any]]
 @pytest.fixture
 async def ready(host: Host) -> Host:
     """A host with the volume v1 and its snapshot s1."""
-    await pools.create(host, PoolWrite(name="default", driver="dir"))
+    for name in ("default", "other"):
+        await pools.create(host, PoolWrite(name=name, driver="dir"))
     await volumes.create(host, "default", VolumeWrite(name="v1"))
     (host.storage.get("default").path(Volume("custom", "v1")) / "file").write_text("kept")
     await volumes.snapshot(host, "default", "v1", "s1")
     return host
 
 
-async def everything(host: Host) -> tuple[list[str], list[tuple[Volume, str]]]:
+async def everything(host: Host) -> tuple[list[str], list[tuple[str, Volume, str]]]:
     """Names of the records, and the volumes with what is in them."""
-    storage = host.storage.get("default")
     records = [*await host.records.volumes.all(), *await host.records.volume_snapshots.all()]
     assert not any(record.pending for record in records)
     found = []
-    for volume in await storage.volumes():
-        file = storage.path(volume) / "file"
-        found.append((volume, file.read_text() if file.exists() else ""))
-    return sorted(record.own_name for record in records), found
+    for pool in ("default", "other"):
+        storage = host.storage.get(pool)
+        for volume in await storage.volumes():
+            file = storage.path(volume) / "file"
+            found.append((pool, volume, file.read_text() if file.exists() else ""))
+    return sorted(record.name for record in records), found
 
 
 async def create(host: Host) -> None:
@@ -56,11 +58,24 @@ async def rename(host: Host) -> None:
     await volumes.rename(host, "default", "v1", "v2")
 
 
+async def rename_snapshot(host: Host) -> None:
+    await volumes.rename(host, "default", "v1/s1", "s2")
+
+
+async def copy_to_another_pool(host: Host) -> None:
+    source = VolumeSource(name="v1/s1", pool="default")
+    await volumes.create(host, "other", VolumeWrite(name="v1", source=source))
+
+
+async def move(host: Host) -> None:
+    await volume_moves.move(host, "default", "v1", "other", "v2")
+
+
 async def delete(host: Host) -> None:
     await volumes.delete(host, "default", "v1")
 
 
-@pytest.mark.parametrize("action", [create, copy, snapshot, rename])
+@pytest.mark.parametrize("action", [create, copy, copy_to_another_pool, snapshot, rename, rename_snapshot])
 async def test_whatever_step_fails_nothing_has_changed(ready: Host, faults: Faults, action: Action) -> None:
     before = await everything(ready)
     for number in range(20):
@@ -80,7 +95,9 @@ async def test_whatever_step_fails_nothing_has_changed(ready: Host, faults: Faul
 
 
 @pytest.mark.parametrize("last", range(8))
-@pytest.mark.parametrize("action", [create, copy, snapshot, rename, delete])
+@pytest.mark.parametrize(
+    "action", [create, copy, copy_to_another_pool, snapshot, rename, rename_snapshot, move, delete]
+)
 async def test_whatever_step_a_daemon_dies_after_the_next_start_settles_it(
     ready: Host, faults: Faults, action: Action, last: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,9 +115,25 @@ async def test_whatever_step_a_daemon_dies_after_the_next_start_settles_it(
     faults.fail_at = None
     await volumes.sweep(ready)
     names, found = await everything(ready)
-    assert names == sorted(volume.name for volume, _ in found)
+    assert names == sorted(f"{pool}/{volume.name}" for pool, volume, _ in found)
     if action is not delete:
-        assert "kept" in [text for _, text in found]
+        assert "kept" in [text for _, _, text in found]
+
+
+async def test_a_volume_moves_to_another_pool_with_its_snapshots(ready: Host, faults: Faults) -> None:
+    before = await everything(ready)
+    for number in range(4):  # each sends and receives
+        faults.steps.clear()
+        faults.fail_at = number
+        with pytest.raises(WardianError):
+            await move(ready)
+        faults.fail_at = None
+        assert await everything(ready) == before, number
+    await move(ready)
+    assert await everything(ready) == (
+        ["other/v2", "other/v2/s1"],
+        [("other", Volume("custom", "v2"), "kept"), ("other", Volume("custom-snapshot", "v2/s1"), "kept")],
+    )
 
 
 async def test_a_pool_with_volumes_is_not_deleted(ready: Host) -> None:
