@@ -175,7 +175,6 @@ async def delete(host: Host, name: str) -> None:
 async def _settle(host: Host, storage: Storage, pool: Pool) -> None:
     """Finish a removal, take a creation back: what else is in its folder is not ours to remove."""
     log.warning('storage pool "%s": %s was interrupted, cleaning up', pool.name, pool.pending)
-    await storage.sweep()
     if pool.pending == "delete":
         for volume in await storage.volumes():
             await storage.delete(volume)
@@ -183,7 +182,8 @@ async def _settle(host: Host, storage: Storage, pool: Pool) -> None:
 
 
 async def _remove(host: Host, storage: Storage, pool: Pool) -> None:
-    """What the pool is made of, then its record."""
+    """What the pool is made of, with what interrupted calls left in it, then its record."""
+    await storage.sweep()
     await storage.delete_pool()
     await host.records.pools.delete(pool.name)
     host.storage.drop(pool.name)
