@@ -7,6 +7,7 @@ a FIFO (start_hook.sh).
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
@@ -32,6 +33,10 @@ log = logging.getLogger(__name__)
 HALT_SIGNAL = signal.SIGPWR
 SYSTEMD_HALT_SIGNAL = signal.SIGRTMIN + 3
 """systemd(1): starts halt.target; it blocks the signal and reads it from a signalfd."""
+
+STARTS_WITHIN_S = 60.0
+"""How long liblxc may take to set a container up. It waits for ever for one whose seccomp policy keeps it
+from telling how far it is."""
 
 LXCFS = Path("/var/lib/lxcfs")
 LXCFS_SYS = "sys/devices/system/cpu/online"
@@ -119,13 +124,31 @@ class Lxc:
             # liblxc 6 ignores the level and writes nothing if they come from the configuration.
             argv += ["-o", str(logs / "lxc.log"), "-l", self._log_level]
             argv += ["-d", "-p", str(self._pid_file(plan.name))]
-            completed = await process.run([*self._apparmor.launcher, *argv])
+            async with asyncio.timeout(STARTS_WITHIN_S):
+                completed = await process.run([*self._apparmor.launcher, *argv])
             started = self._find(plan.name) if completed.status == 0 else None
+        except TimeoutError:
+            self._give_up(plan.name)
+            raise HostFailed(
+                f'cannot start container "{plan.name}": it was not set up within {STARTS_WITHIN_S:.0f} s; '
+                '"security.syscalls.*" or "raw.seccomp" may refuse what is needed for that'
+            ) from None
         finally:
             self._starting.discard(plan.name)
         if started is None:
             raise HostFailed(f'cannot start container "{plan.name}": {_cause(logs / "lxc.log", completed)}')
         return started
+
+    def _give_up(self, name: str) -> None:
+        """Kill a monitor that waits for a container which will never be set up, and what it started."""
+        try:
+            pid = int(self._pid_file(name).read_text())
+        except (FileNotFoundError, ValueError):
+            return
+        if is_monitor(pid, str(self._paths.containers), name):
+            for each in (pid, *process.descendants(pid)):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGKILL)
 
     def _surroundings(self, name: str, logs: Path) -> render.Surroundings:
         start, end = (Path(__file__).with_name(f"{event}_hook.sh") for event in ("start", "reboot"))
