@@ -61,11 +61,12 @@ def run(daemon: Daemon, *command: str) -> str:
 
 
 def test_the_steps_make_the_image(daemon: Daemon, folder: Path) -> None:
-    said = build(daemon, folder, "--alias", "other")
+    (folder / "web.yaml").write_text(f"{RECIPE}public: true\nprofiles: [default]\n")
+    said = build(daemon, folder, "local:", "--alias", "other")
     assert "Base: bb\n" in said and "Step 2/4: packages nginx curl\n" in said
     fingerprint = said.rsplit(": ", 1)[1].strip()
     image = json.loads(daemon.lxc("image", "list", "made", "--format", "json"))[0]
-    assert image["fingerprint"] == fingerprint
+    assert image["fingerprint"] == fingerprint and image["public"]
     assert {alias["name"] for alias in image["aliases"]} == {"made", "made/1", "other"}
     assert image["properties"]["description"] == "made by a recipe" and image["properties"]["version"] == "2"
     seen = run(

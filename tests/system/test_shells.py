@@ -96,6 +96,8 @@ def test_commands_names_and_remotes_are_completed(shell: Terminal, container: st
     shell.wait("lxc start ")
     shell.type(f"{container[:-2]}\t")
     shell.wait(f"{container} ")
+    shell.type(f"\x15lxc config set {container} limits.cpu.al\t")
+    shell.wait("limits.cpu.allowance ")
     shell.type("\x15lxc launch debi\tbookw\t")
     shell.wait("debian:bookworm ")
     shell.type(f"\x15lxc config set {container} limits.memory.enf\t")
@@ -120,5 +122,6 @@ def test_fish_completes_them_too(environment: dict[str, str], container: str) ->
 
     assert completed("lxc st") == ["start", "stop", "storage"]
     assert container in completed("lxc start ")
+    assert completed(f"lxc config set {container} limits.cpu.al") == ["limits.cpu.allowance"]
     assert completed("lxc launch debian:bookw") == ["debian:bookworm"]
     assert completed(f"lxc config set {container} limits.memory.enforce ") == ["hard", "soft"]

@@ -1,8 +1,10 @@
 """Recipes: what is accepted, what is refused and how, and when a step is the same as before."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -138,3 +140,11 @@ def test_a_key_depends_on_all_before_it_and_nothing_after_it() -> None:
 def test_a_key_depends_on_what_is_in_the_files() -> None:
     before, after = keys_of(), keys_of(content="b")
     assert before[:2] == after[:2] and not set(before[2:]) & set(after[2:])
+
+
+def test_the_recipe_in_the_docs_is_one() -> None:
+    text = (Path(__file__).parents[3] / "docs/images.md").read_text()
+    block = text.partition("# web.yaml\n")[2].partition("\n\n")[0]
+    found = r.parse(yaml.safe_load(block), "web")
+    assert found.aliases == ("web",) and len(found.steps) == 3
+    assert found.steps[2].run == ("sh", "-ec", "systemctl enable nginx")
