@@ -725,7 +725,7 @@ def make_host(root: Path, faults: Faults | None = None) -> Host:
     """A host of fakes below the folder, ready to serve and with nothing in it."""
     faults = faults or Faults()
     paths = Paths.of(str(root))
-    for folder in (paths.images, paths.containers, paths.logs):
+    for folder in (paths.images, paths.containers, paths.backups, paths.logs):
         folder.mkdir(parents=True)
     events = Events()
     host = Host(
