@@ -12,7 +12,7 @@ import shutil
 import socket
 import tarfile
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -329,6 +329,12 @@ class FakeRootfs:
 
     async def read_member(self, archive: Path, name: str, idmap: IdMap) -> bytes:
         return archive.read_bytes()
+
+    async def stream_member(self, archive: Path, name: str, idmap: IdMap) -> AsyncGenerator[bytes, None]:
+        yield archive.read_bytes()
+
+    async def refuse_devices(self, folder: Path) -> None:
+        pass
 
     async def extract(self, archive: Path, member: str, folder: Path, idmap: IdMap) -> None:
         self._faults.step(f"extract {member}")

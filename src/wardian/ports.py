@@ -5,7 +5,7 @@ All methods that touch the host are coroutines; a driver moves blocking calls to
 A driver turns OSError into errors.HostFailed (OutOfSpace for ENOSPC/EDQUOT) naming the thing.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -344,6 +344,12 @@ class Rootfs(Protocol):
 
     async def read_member(self, archive: Path, name: str, idmap: IdMap) -> bytes:
         """The bytes of a file in a tar archive (at most 1 MiB); InvalidInput if missing or huge."""
+
+    def stream_member(self, archive: Path, name: str, idmap: IdMap) -> AsyncGenerator[bytes, None]:
+        """The bytes of a file in a tar archive, piece by piece; InvalidInput at the end if it is missing."""
+
+    async def refuse_devices(self, folder: Path) -> None:
+        """InvalidInput if there are device nodes in a tree that nobody changes; whiteouts are none."""
 
     async def extract(self, archive: Path, member: str, folder: Path, idmap: IdMap) -> None:
         """Fill an empty volume folder with a folder of a tar archive; errors as of `unpack`."""

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import tarfile
 import time
 from pathlib import Path
@@ -29,7 +30,7 @@ def text_of(daemon: Daemon, name: str, volume: str = "containers") -> str:
     return (daemon.folder / f"lxd/storage-pools/default/{volume}/{name}/rootfs/root/file").read_text()
 
 
-@pytest.mark.parametrize("kind", ["gzip", "none", "zstd"])
+@pytest.mark.parametrize("kind", ["gzip", "none", "zstd", "none --optimized-storage"])
 def test_a_container_comes_back_as_it_was(daemon: Daemon, name: str, kind: str, tmp_path: Path) -> None:
     daemon.lxc("launch", "bb", name, "-c", "user.foo=bar")
     daemon.lxc("exec", name, "--", "sh", "-c", "echo one > /root/file; chown 7:8 /root/file; sync")
@@ -37,7 +38,7 @@ def test_a_container_comes_back_as_it_was(daemon: Daemon, name: str, kind: str, 
     daemon.lxc("exec", name, "--", "sh", "-c", "echo two > /root/file; ln /root/file /root/hard; sync")
     hwaddr = daemon.lxc("config", "get", name, "volatile.eth0.hwaddr")
     file = tmp_path / "c.tar"
-    daemon.lxc("export", name, str(file), "--compression", kind)
+    daemon.lxc("export", name, str(file), "--compression", *kind.split())
     assert [path.name for path in tmp_path.iterdir()] == ["c.tar"]
     daemon.lxc("exec", name, "--", "true")  # it runs on
     assert "already exists" in daemon.error("import", str(file))
@@ -55,6 +56,31 @@ def test_a_container_comes_back_as_it_was(daemon: Daemon, name: str, kind: str, 
     daemon.lxc("import", str(file), "other")
     assert daemon.lxc("config", "get", "other", "volatile.eth0.hwaddr") != hwaddr
     daemon.lxc("delete", "other")
+    pool = "storage-pools/default"
+    assert kept(daemon) == [f"{pool}/containers/{name}", f"{pool}/snapshots/{name}"]
+
+
+def test_optimized_files_hold_differences_and_are_checked(daemon: Daemon, name: str, tmp_path: Path) -> None:
+    daemon.lxc("init", "bb", name)
+    root = daemon.folder / f"lxd/storage-pools/default/containers/{name}/rootfs/root"
+    (root / "big").write_bytes(os.urandom(1 << 20) * 4)
+    for snapshot in ("s1", "s2"):
+        daemon.lxc("snapshot", name, snapshot)
+    file = tmp_path / "c"
+    daemon.lxc("export", name, str(file), "--optimized-storage", "--compression", "none")
+    with tarfile.open(file) as tar:
+        sizes = {member.name: member.size for member in tar if member.isfile()}
+    assert sizes["backup/snapshots/s1.bin"] > 4 << 20
+    assert max(sizes["backup/snapshots/s2.bin"], sizes["backup/container.bin"]) < 1 << 16
+    daemon.lxc("storage", "create", "plain", "dir")
+    assert "btrfs" in daemon.error("import", str(file), "other", "--storage", "plain")
+    daemon.lxc("storage", "delete", "plain")
+    content = file.read_bytes()
+    file.write_bytes(content[:-20000] + bytes([content[-20000] ^ 1]) + content[-19999:])
+    assert "checksum is wrong" in daemon.error("import", str(file), "other")
+    os.mknod(root / "disk", 0o60666, os.makedev(8, 0))
+    daemon.lxc("export", name, str(tmp_path / "d"), "--optimized-storage", "--instance-only")
+    assert "device nodes" in daemon.error("import", str(tmp_path / "d"), "other")
     pool = "storage-pools/default"
     assert kept(daemon) == [f"{pool}/containers/{name}", f"{pool}/snapshots/{name}"]
 
@@ -180,6 +206,8 @@ THING = {"architecture": "x86_64", "created_at": "2026-01-01T00:00:00Z", "profil
         ),
         ({"sealed": True}, "checksum is wrong"),
         ({"optimized": True}, "portable"),
+        ({"optimized": True, "transport": "btrfs", "sealed": True}, "checksum is wrong"),
+        ({"optimized": True, "transport": "rsync", "sealed": True}, "another pool"),
         ({"type": "virtual-machine"}, "only containers"),
     ],
 )

@@ -46,6 +46,7 @@ def export(session: Session, values: Values, words: list[str]) -> int:
         "expires_at": end_of(KEPT),
         "instance_only": values.instance_only or values.container_only,
         "compression_algorithm": values.compression,
+        "optimized_storage": values.optimized_storage,
     }
     quiet = target == "-"
     made = session.run(daemon, "POST", container_url(name, "backups"), request, quiet=quiet)

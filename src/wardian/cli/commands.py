@@ -246,6 +246,9 @@ Export containers as files.
 The file has the container with its configuration and its snapshots; `lxc import` makes the same
 container of it, here or on another host. The container may run meanwhile.
 
+With --optimized-storage, of a container on btrfs, the file has the streams of `btrfs send`: snapshots
+only as their differences, and subvolumes as such. It can be imported into btrfs pools.
+
 Examples:
     lxc export c1
     lxc export c1 c1.tar.zst --compression zstd --instance-only
@@ -254,6 +257,7 @@ Examples:
         (
             Flag("instance-only", "bool", "Leave the snapshots out"),
             Flag("container-only", "bool", "The same as --instance-only"),
+            Flag("optimized-storage", "bool", "Streams of btrfs, for other btrfs pools only"),
             Flag("compression", "str", "How the file is compressed (none, gzip, bzip2, xz, lzma, zstd)"),
         ),
         completes="container",

@@ -6,7 +6,7 @@ Of a file that is read in nothing is believed: everything is checked that is che
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wardian.core import containers, foreign, images, pools, publish, snapshots
+from wardian.core import containers, foreign, images, pools, publish, snapshots, travel
 from wardian.core.events import timestamp
 from wardian.core.host import Host
 from wardian.core.operations import Operation
@@ -28,7 +28,7 @@ from wardian.model.backup import Index, Thing
 from wardian.model.container import Backup, Container, Snapshot
 from wardian.model.idmap import IdMap
 from wardian.model.requests import BackupCreate
-from wardian.ports import PackedFile, PackedTree
+from wardian.ports import PackedFile, PackedTree, Storage, Volume
 
 PARTS = ("metadata.yaml", "rootfs", "templates")
 
@@ -64,7 +64,7 @@ def render(found: Backup) -> dict[str, Any]:
         "expires_at": timestamp(found.expires_at) if found.expires_at else "0001-01-01T00:00:00Z",
         "instance_only": found.instance_only,
         "container_only": found.instance_only,
-        "optimized_storage": False,
+        "optimized_storage": found.optimized,
     }
 
 
@@ -75,7 +75,7 @@ async def create(host: Host, name: str, request: BackupCreate) -> Operation:
     """Begin to pack a container, running or not, into one file."""
     container = await containers.get(host, name)
     if request.optimized_storage:
-        raise InvalidInput('field "optimized_storage" is not available in this version')
+        _transport(host, container.pool)
     taken = [found.own_name for found in await host.records.backups.all(name)]
     own_name = request.name.removeprefix(f"{name}/") or rules.next_name("backup%d", taken, datetime.now())
     names.check_snapshot(own_name)
@@ -88,6 +88,7 @@ async def create(host: Host, name: str, request: BackupCreate) -> Operation:
         created_at=datetime.now(UTC),
         expires_at=request.expires_at,
         instance_only=request.instance_only or request.container_only,
+        optimized=request.optimized_storage,
         pending="create",
     )
 
@@ -105,6 +106,16 @@ async def create(host: Host, name: str, request: BackupCreate) -> Operation:
     return host.operations.start("Backing up container", work, resources=listed, may_cancel=True)
 
 
+def _transport(host: Host, pool: str) -> str:
+    """How volumes of the pool are streamed; InvalidInput if only by talking to who receives them."""
+    best = host.storage.get(pool).transports()[0]
+    if best == travel.PIECEWISE:
+        raise InvalidInput(
+            f'storage pool "{pool}" has no streams of its own (btrfs has); leave out --optimized-storage'
+        )
+    return best
+
+
 async def _pack(host: Host, made: Backup, compression: str, operation: Operation) -> None:
     async with AsyncExitStack() as held:
         enter = held.enter_async_context
@@ -115,14 +126,22 @@ async def _pack(host: Host, made: Backup, compression: str, operation: Operation
         )
         pool = await host.records.pools.get(container.pool)
         about = {"name": pool.name, "driver": pool.driver, "config": {}, "description": pool.description}
-        parts: list[PackedFile | PackedTree] = [
-            PackedFile(backup.INDEX, backup.index_text(container, along, about))
-        ]
-        volumes = [(volume, backup.CONTAINER)]
-        volumes += [(snapshots.volume_of(s.name), f"{backup.SNAPSHOTS}/{s.own_name}") for s in along]
-        for one, prefix in volumes:
+        transport = _transport(host, pool.name) if made.optimized else ""
+        index = backup.index_text(container, along, about, transport)
+        parts: list[PackedFile | PackedTree] = [PackedFile(backup.INDEX, index)]
+        volumes = [(snapshots.volume_of(s.name), s.own_name) for s in along]
+        if transport:
+            count = travel.counted(operation, "create_backup")
+            parts.append(
+                await _streams(host.storage.get(pool.name), [*volumes, (volume, "")], building, count)
+            )
+            volumes = []
+        else:
+            volumes.insert(0, (volume, ""))
+        for one, own_name in volumes:
             folder = await enter(publish.mounted(host, container.pool, one))
             present = [n for n in PARTS if (folder / n).exists() and not (folder / n).is_symlink()]
+            prefix = f"{backup.SNAPSHOTS}/{own_name}" if own_name else backup.CONTAINER
             parts.append(PackedTree(folder, present, prefix))
         await host.rootfs.pack(
             parts,
@@ -133,6 +152,18 @@ async def _pack(host: Host, made: Backup, compression: str, operation: Operation
             counted=Meter(operation, "create_backup", None),
         )
         (building / "file").rename(path(host, made))
+
+
+async def _streams(
+    storage: Storage, volumes: Sequence[tuple[Volume, str]], building: Path, count: travel.Count
+) -> PackedTree:
+    """Volumes, with the names of the snapshots, as the pool sends them: each based on the one before."""
+    top, base = building / "backup", None
+    (top / "snapshots").mkdir(parents=True)
+    for one, own_name in volumes:
+        await travel.save(storage, one, building / backup.stream(own_name), count, base)
+        base = one
+    return PackedTree(top, sorted(path.name for path in top.iterdir()), "backup")
 
 
 async def delete(host: Host, found: Backup) -> Operation:
@@ -201,14 +232,21 @@ async def _restore(host: Host, archive: Path, wanted: str, pool: str) -> str:
         raise AlreadyExists(f"Container '{name}' already exists")
     draft = await _draft(host, name, index, pool)
     await containers.check(host, draft)
+    if index.transport and index.transport not in host.storage.get(draft.pool).transports()[:-1]:
+        raise InvalidInput(
+            f'the file was made for {index.transport} pools; "{draft.pool}" is none: name another pool (-s)'
+        )
     if index.sealed:
         await host.rootfs.check_seal(archive, backup.SEAL, ids)
     async with host.operations.lock(name, "create"), Undo() as undo:
         await host.records.containers.insert(draft)
         undo.on_failure(containers.discard, host, draft)
-        for thing in index.taken:
-            await _restore_snapshot(host, archive, draft, thing)
-        await _fill(host, archive, draft, backup.CONTAINER)
+        if index.transport:
+            await _receive(host, archive, draft, index)
+        else:
+            for thing in index.taken:
+                await _restore_snapshot(host, archive, draft, thing)
+            await _fill(host, archive, draft, backup.CONTAINER)
         merged = await containers.check(host, draft)
         await containers.apply_quota(host, draft, merged)
         made = containers.with_volatile(
@@ -242,8 +280,8 @@ async def _draft(host: Host, name: str, index: Index, pool: str) -> Container:
     return replace(draft, devices=foreign.in_pool(draft.devices, merged.devices, pool))
 
 
-async def _restore_snapshot(host: Host, archive: Path, draft: Container, thing: Thing) -> None:
-    """The files go through the volume of the container, which is empty again afterwards."""
+async def _snapshot(host: Host, draft: Container, thing: Thing) -> Snapshot:
+    """Record a snapshot of an index; it is taken back with the container."""
     snapshot = Snapshot(
         name=f"{draft.name}/{thing.name}",
         architecture=architectures.canonical(thing.architecture),
@@ -256,11 +294,29 @@ async def _restore_snapshot(host: Host, archive: Path, draft: Container, thing: 
         expires_at=thing.expires_at,
     )
     await containers.check(host, replace(snapshots.as_container(snapshot, draft.pool)))
+    await host.records.snapshots.insert(snapshot)
+    return snapshot
+
+
+async def _restore_snapshot(host: Host, archive: Path, draft: Container, thing: Thing) -> None:
+    """The files go through the volume of the container, which is empty again afterwards."""
+    snapshot = await _snapshot(host, draft, thing)
     storage = host.storage.get(draft.pool)
-    await host.records.snapshots.insert(snapshot)  # taken back with the container
     await _fill(host, archive, draft, f"{backup.SNAPSHOTS}/{thing.name}")
     await storage.snapshot(containers.volume(draft.name), snapshots.volume_of(snapshot.name))
     await storage.delete(containers.volume(draft.name))
+
+
+async def _receive(host: Host, archive: Path, draft: Container, index: Index) -> None:
+    """The streams of an optimized archive, in the order in which they are based on each other."""
+    storage, base = host.storage.get(draft.pool), None
+    made = [(await _snapshot(host, draft, thing), thing.name) for thing in index.taken]
+    volumes = [(snapshots.volume_of(snapshot.name), own_name) for snapshot, own_name in made]
+    for one, own_name in [*volumes, (containers.volume(draft.name), "")]:
+        chunks = host.rootfs.stream_member(archive, backup.stream(own_name), host.idmap or IdMap())
+        await travel.load(storage, one, index.transport, chunks, base)
+        await host.rootfs.refuse_devices(storage.path(one))
+        base = one
 
 
 async def _fill(host: Host, archive: Path, draft: Container, member: str) -> None:

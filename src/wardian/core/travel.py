@@ -1,10 +1,12 @@
 """Volumes carried from one storage pool of this host to another (ports.Storage.send and receive)."""
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from wardian.core.operations import Operation
 from wardian.core.progress import Meter
@@ -12,6 +14,8 @@ from wardian.errors import TransferCut
 from wardian.ports import Storage, Volume
 
 CHUNK = 256 * 1024
+Count = Callable[[int], None]
+
 PIECEWISE = "rsync"
 """The transport that any volume here can be a base for."""
 
@@ -37,7 +41,7 @@ async def carry(
     volume: Volume,
     target: Storage,
     made: Volume,
-    count: Callable[[int], None],
+    count: Count,
     bases: tuple[Volume, Volume] | None = None,
 ) -> None:
     """`made` in another pool becomes like the volume, all or nothing; it may be in use meanwhile.
@@ -52,9 +56,7 @@ async def carry(
         await _both(source.send(volume, near, transport, here), target.receive(made, far, transport, there))
 
 
-async def renew(
-    source: Storage, volume: Volume, target: Storage, made: Volume, count: Callable[[int], None]
-) -> None:
+async def renew(source: Storage, volume: Volume, target: Storage, made: Volume, count: Count) -> None:
     """A volume that exists becomes like another one of any pool, all or nothing; what differs travels."""
     async with _joined(count) as (near, far):
         await _both(source.send(volume, near, PIECEWISE), target.refresh(made, far))
@@ -64,6 +66,43 @@ async def is_same(source: Storage, here: Volume, target: Storage, there: Volume)
     """Whether one of two snapshots was received from the other, or both from a third."""
     found = await source.origin(here)
     return bool(found) and found == await target.origin(there)
+
+
+async def save(source: Storage, volume: Volume, path: Path, count: Count, base: Volume | None) -> None:
+    """Write a volume into a new file, as its pool sends it; base: a snapshot that is read in before it."""
+    near, far = socket.socketpair()
+    with near, far, open(path, "xb") as file:
+        far.setblocking(False)
+        sending = source.send(volume, near.fileno(), source.transports()[0], base)
+        await _both(sending, _drain(far, file, count))
+
+
+async def _drain(far: socket.socket, file: BinaryIO, count: Count) -> None:
+    while chunk := await asyncio.get_running_loop().sock_recv(far, CHUNK):
+        await asyncio.to_thread(file.write, chunk)
+        count(len(chunk))
+
+
+async def load(
+    target: Storage, volume: Volume, transport: str, chunks: AsyncGenerator[bytes, None], base: Volume | None
+) -> None:
+    """Make a volume from the bytes that `save` wrote, all or nothing."""
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        await _both(_feed(near, chunks), target.receive(volume, far.fileno(), transport, base))
+
+
+async def _feed(near: socket.socket, chunks: AsyncGenerator[bytes, None]) -> None:
+    try:
+        async with contextlib.aclosing(chunks):
+            async for chunk in chunks:
+                await asyncio.get_running_loop().sock_sendall(near, chunk)
+    except OSError as error:
+        raise TransferCut("the pool took no more of the file") from error
+    finally:
+        with contextlib.suppress(OSError):
+            near.shutdown(socket.SHUT_WR)
 
 
 async def _both(sending: Coroutine[Any, Any, None], receiving: Coroutine[Any, Any, None]) -> None:
@@ -81,7 +120,7 @@ async def _both(sending: Coroutine[Any, Any, None], receiving: Coroutine[Any, An
 
 
 @asynccontextmanager
-async def _joined(count: Callable[[int], None]) -> AsyncIterator[tuple[int, int]]:
+async def _joined(count: Count) -> AsyncIterator[tuple[int, int]]:
     """Two sockets that are joined by us, so that we see what passes. The first is the sender's."""
     near, out = socket.socketpair()
     back, far = socket.socketpair()
@@ -100,7 +139,7 @@ async def _joined(count: Callable[[int], None]) -> AsyncIterator[tuple[int, int]
             await asyncio.gather(*pumps, return_exceptions=True)
 
 
-async def _pump(source: socket.socket, target: socket.socket, count: Callable[[int], None]) -> None:
+async def _pump(source: socket.socket, target: socket.socket, count: Count) -> None:
     loop, buffer = asyncio.get_running_loop(), bytearray(CHUNK)
     try:
         while size := await loop.sock_recv_into(source, buffer):

@@ -45,7 +45,10 @@ class Contents(Struct, kw_only=True):
 
 
 class Index(Struct, kw_only=True):
-    """The whole index. sealed: the archive ends with a checksum; ours do."""
+    """The whole index. sealed: the archive ends with a checksum; ours do.
+
+    transport: how the streams of an optimized archive of ours are made; LXD's are others.
+    """
 
     name: str
     config: Contents
@@ -53,6 +56,7 @@ class Index(Struct, kw_only=True):
     snapshots: list[str] | None = None
     optimized: bool = False
     sealed: bool = False
+    transport: str = ""
     type: str = "container"
 
     @property
@@ -85,16 +89,24 @@ def _thing(name: str, found: Container | Snapshot) -> dict[str, Any]:
     return about
 
 
-def index_text(container: Container, snapshots: Sequence[Snapshot], pool: Mapping[str, Any]) -> bytes:
-    """The index of an archive with this container and these snapshots."""
+def stream(snapshot: str = "") -> str:
+    """The file that has the container's, or a snapshot's, files in an optimized archive."""
+    return f"{SNAPSHOTS}/{snapshot}.bin" if snapshot else f"{CONTAINER}.bin"
+
+
+def index_text(
+    container: Container, snapshots: Sequence[Snapshot], pool: Mapping[str, Any], transport: str = ""
+) -> bytes:
+    """The index of an archive with this container and these snapshots; transport: if it is optimized."""
     content = {
         "name": container.name,
         "backend": pool["driver"],
         "pool": container.pool,
         "type": "container",
-        "optimized": False,
+        "optimized": bool(transport),
         "optimized_header": False,
         "sealed": True,
+        **({"transport": transport} if transport else {}),
         "snapshots": [snapshot.own_name for snapshot in snapshots],
         "config": {
             "container": _thing(container.name, container),
@@ -120,8 +132,10 @@ def parse_index(text: bytes) -> Index:
         index = msgspec.convert(found, type=Index)
     except msgspec.ValidationError as error:
         raise InvalidInput(f"{INDEX}: {str(error)[0].lower()}{str(error)[1:]}") from error
-    if index.type != "container" or index.optimized:
-        raise InvalidInput(f"{INDEX}: only containers can be imported, from portable archives")
+    if index.type != "container":
+        raise InvalidInput(f"{INDEX}: only containers can be imported")
+    if index.optimized != bool(index.transport) or (index.optimized and not index.sealed):
+        raise InvalidInput(f"{INDEX}: it is optimized in another way than ours; export a portable file")
     if (index.config.container is None) == (index.config.instance is None):
         raise InvalidInput(f"{INDEX}: there must be one container in it")
     if index.container.name not in ("", index.name):

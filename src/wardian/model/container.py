@@ -77,6 +77,8 @@ class Backup(Struct, frozen=True, kw_only=True):
     created_at: datetime
     expires_at: datetime | None = None
     instance_only: bool = False
+    optimized: bool = False
+    """Made of streams of the pool's driver."""
     pending: Pending = ""
 
     @property

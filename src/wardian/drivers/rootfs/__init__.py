@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 from wardian.drivers.rootfs import bootstrap, owners, pack, patch, render, templates, unpack
@@ -90,6 +90,14 @@ class ConfinedRootfs:
     async def read_member(self, archive: Path, name: str, idmap: IdMap) -> bytes:
         """See ports.Rootfs."""
         return await unpack.read_member(archive, (name, f"./{name}"), idmap, "file")
+
+    def stream_member(self, archive: Path, name: str, idmap: IdMap) -> AsyncGenerator[bytes, None]:
+        """See ports.Rootfs."""
+        return unpack.stream_member(archive, name, idmap)
+
+    async def refuse_devices(self, folder: Path) -> None:
+        """See ports.Rootfs."""
+        await asyncio.to_thread(unpack.refuse_devices, folder)
 
     async def extract(self, archive: Path, member: str, folder: Path, idmap: IdMap) -> None:
         """See ports.Rootfs."""

@@ -4,8 +4,9 @@ import asyncio
 import hashlib
 import os
 import re
+import stat
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -228,6 +229,32 @@ async def read_member(archive: Path, members: Sequence[str], idmap: IdMap, what:
     raise InvalidInput(
         f"Could not extract {what} {members[0]} from tar: {line[0] if line else 'not a file'}"
     )
+
+
+async def stream_member(archive: Path, member: str, idmap: IdMap) -> AsyncGenerator[bytes, None]:
+    """See ports.Rootfs."""
+    argv = ["tar", "--extract", "--to-stdout", "--file=-", *_decompress(kind_of_file(archive))]
+    stdin, size = os.open(archive, os.O_RDONLY | os.O_CLOEXEC), 0
+    try:
+        words = [*argv, "--no-unquote", "--occurrence=1", "--", member]
+        async with confined(words, idmap, target=None, archive=None, stdin=stdin) as child:
+            assert child.stdout is not None
+            while chunk := await child.stdout.read(PIPE_BYTES):
+                size += len(chunk)
+                yield chunk
+    finally:
+        os.close(stdin)
+    if not size:
+        raise InvalidInput(f'there is no "{member}" in the archive')
+
+
+def refuse_devices(folder: Path) -> None:
+    """See ports.Rootfs."""
+    for top, _, files in os.walk(folder):
+        for name in files:
+            found = os.lstat(f"{top}/{name}")
+            if stat.S_ISBLK(found.st_mode) or (stat.S_ISCHR(found.st_mode) and found.st_rdev):
+                raise InvalidInput("there are device nodes in it: only a portable export can be read in")
 
 
 def _decompress(kind: str) -> list[str]:

@@ -322,13 +322,20 @@ class BtrfsStorage:
                 rsync.refuse_others(transport)
                 await self._send_files(volume, origin, fd, what)
                 return
-            parent = self._folders.existing(base) if base else None
+            parent = await self._do(what, lambda: self._parent(base))
             made = folders.temporary(origin)
             try:
                 frozen = await self._do(what, lambda: self._freeze(origin, made, volume.is_snapshot))
                 await btrfs_streams.send(frozen, parent, fd, what)
             finally:
                 await self._do(what, lambda: self._discard(made))
+
+    def _parent(self, base: Volume | None) -> Path | None:
+        """The base, unless others are nested in it: put together where it was received, it is none there."""
+        if base is None:
+            return None
+        place = self._folders.existing(base)
+        return None if nested_subvolumes(place) else place
 
     async def _send_files(self, volume: Volume, origin: Path, fd: int, what: str) -> None:
         """Send by rsync what the volume is at this moment."""
