@@ -53,6 +53,8 @@ def clean(daemon: Daemon) -> Iterator[Daemon]:
         daemon.lxc("delete", "-f", name)
     for pool in json.loads(daemon.request("GET", "/1.0/storage-pools"))["metadata"]:
         if not pool.endswith("/default"):
+            for volume in json.loads(daemon.request("GET", f"{pool}/volumes/custom"))["metadata"]:
+                daemon.lxc("storage", "volume", "delete", "second", volume.rpartition("/")[2])
             daemon.lxc("storage", "delete", pool.rpartition("/")[2])
     assert mounted(daemon) == []
 
@@ -130,11 +132,11 @@ def test_a_root_disk_of_a_size_and_a_volume_of_its_own(clean: Daemon, driver: st
     clean.lxc("storage", "volume", "create", "second", "data")
     clean.lxc("storage", "volume", "attach", "second", "data", "c1", "/data")
     clean.lxc("start", "c1")
-    total = int(inside(clean, "c1", "df -m / | tail -1").split()[1])
+    total = int(inside(clean, "c1", "df -P -m / | tail -1").split()[1])
     assert 256 < total <= 384
     inside(clean, "c1", "echo kept > /data/file; test ! -e /data/lost+found")
     clean.lxc("config", "device", "set", "c1", "root", "size", "512MB")
-    assert int(inside(clean, "c1", "df -m / | tail -1").split()[1]) > total, "while it runs"
+    assert int(inside(clean, "c1", "df -P -m / | tail -1").split()[1]) > total, "while it runs"
     clean.lxc("storage", "volume", "detach", "second", "data", "c1")
     clean.lxc("storage", "volume", "snapshot", "second", "data", "before")
     clean.lxc("storage", "volume", "copy", "second", "data/before", "copied")

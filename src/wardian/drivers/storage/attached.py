@@ -16,11 +16,11 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
-from wardian.drivers.storage import folders, rsync, sockets, tree
+from wardian.drivers.storage import folders, rsync, sockets, threads, tree
 from wardian.errors import HostFailed, InvalidInput, WardianError
 from wardian.linux import holders, mounts, process, syscalls
 from wardian.model.idmap import IdMap
@@ -343,7 +343,7 @@ class AttachedStorage(abc.ABC):
 
     async def _tool(self, what: str, *argv: str) -> str:
         """Output of a program; OutOfSpace if that is why it fails."""
-        completed = await process.run(argv)
+        completed = await to_the_end(argv)
         if completed.status == 0:
             return completed.stdout.decode(errors="replace")
         if any(words in completed.stderr for words in NO_SPACE):
@@ -364,6 +364,19 @@ class AttachedStorage(abc.ABC):
             self._folders.unmake()
             with suppress(FileNotFoundError):
                 self._folders.root.rmdir()
+
+
+async def to_the_end(argv: Sequence[str]) -> process.Completed:
+    """Run a program that is not to be stopped halfway: LVM would leave volumes suspended.
+
+    A caller that is cancelled waits for its end first.
+    """
+    task = asyncio.ensure_future(process.run(argv))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await threads.ended(task)
+        raise
 
 
 def backing_of(place: Path) -> str:

@@ -277,7 +277,7 @@ class LvmStorage(AttachedStorage):
 
     async def _detached(self, backing: str) -> None:
         """What somebody still uses stays active, which does no harm."""
-        await process.run(["lvchange", "--activate", "n", self._address(backing)])
+        await attached.to_the_end(["lvchange", "--activate", "n", self._address(backing)])
 
     # --- sizes -----------------------------------------------------------------------------------
 
@@ -338,10 +338,10 @@ class LvmStorage(AttachedStorage):
                 await self.mount(volume)
 
     async def _shrink_ext4(self, what: str, device: str, size: int) -> None:
-        checked = await process.run(["e2fsck", "-f", "-p", device])
+        checked = await attached.to_the_end(["e2fsck", "-f", "-p", device])
         if checked.status > 1:  # 1: errors were corrected
             raise process.ProgramFailed(what, checked)
-        resized = await process.run(["resize2fs", device, f"{size // 1024}K"])
+        resized = await attached.to_the_end(["resize2fs", device, f"{size // 1024}K"])
         if b"smaller than minimum" in resized.stderr:
             raise InvalidInput(f"cannot {what} to {size} bytes: its files need more")
         if resized.status:

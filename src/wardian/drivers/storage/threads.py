@@ -17,16 +17,16 @@ async def run(work: Callable[[], T], take_back: Callable[[], None] | None = None
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await _ended(task)
+        await ended(task)
         if take_back is not None and task.exception() is None:
             undone = asyncio.ensure_future(asyncio.to_thread(take_back))
-            await _ended(undone)
+            await ended(undone)
             if error := undone.exception():
                 raise error from None
         raise
 
 
-async def _ended(task: asyncio.Future[T]) -> None:
+async def ended(task: asyncio.Future[T]) -> None:
     """Return once the task is done, however often the caller is cancelled."""
     while not task.done():
         try:
