@@ -203,16 +203,12 @@ class LvmStorage(AttachedStorage):
         return self._group.name in names.split()
 
     async def _group_tags(self) -> list[str]:
-        if not await self._has_group():
-            return []
-        argv = ("vgs", "--noheadings", "-o", "vg_tags", self._group.name)
+        argv = ("vgs", "--noheadings", "-o", "vg_tags", "--select", f'vg_name="{self._group.name}"')
         return (await self._tool("look at a volume group", *argv)).strip().split(",")
 
     async def _report(self) -> list[LogicalVolume]:
         """All volumes of the group; none if there is no such group."""
-        if not await self._has_group():
-            return []
-        argv = ("lvs", *lvm.REPORT, "-o", lvm.POOL_FIELDS, self._group.name)
+        argv = ("lvs", *lvm.REPORT, "-o", lvm.POOL_FIELDS, "--select", f'vg_name="{self._group.name}"')
         return lvm.parse_volumes(await self._tool(f'list volume group "{self._group.name}"', *argv))
 
     async def _find(self, name: str) -> LogicalVolume:
