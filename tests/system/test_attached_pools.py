@@ -71,8 +71,8 @@ def place(request: pytest.FixtureRequest, clean: Daemon) -> Iterator[str]:
     yield request.param
     for name in clean.names():
         clean.lxc("delete", "-f", name)
-    for key in ("storage.lvm_thinpool_name", "storage.lvm_fstype", PLACES[request.param][2]):
-        clean.lxc("config", "unset", key)
+    for key in ("storage.lvm_volume_size", "storage.lvm_fstype", PLACES[request.param][2]):
+        clean.run("config", "unset", key)
     run(*remove)
     run("losetup", "--detach", device)
     image.unlink()
@@ -157,6 +157,9 @@ def test_the_keys_of_the_server_choose_where_new_containers_are(clean: Daemon, p
         clean.lxc("config", "set", "storage.lvm_volume_size", "512MiB")
         clean.lxc("config", "set", "storage.lvm_fstype", "xfs")
     clean.lxc("config", "set", key, OWN)
+    if place == "lvm":
+        clean.lxc("config", "set", "storage.lvm_volume_size", "400MiB")
+        assert clean.lxc("storage", "get", "lvm", "volume.size").strip() == "400MiB"
     clean.lxc("launch", "bb", "c1")
     kind = "xfs" if place == "lvm" else "zfs"
     assert f" - {kind} " in inside(clean, "c1", "grep ' / / \\| /rootfs / ' /proc/self/mountinfo")

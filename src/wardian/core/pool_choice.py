@@ -31,7 +31,7 @@ async def follow(host: Host, before: Config, after: Config, undo: Undo) -> None:
             await _remove(host, driver)
             undo.on_failure(_make, host, driver, old)
             old = {}
-        if new.get("source") and not old:
+        if new.get("source") and not old.get("source"):
             await _make(host, driver, new)
             undo.on_failure(pools.delete, host, driver)
         elif new.get("source") and new != old:
