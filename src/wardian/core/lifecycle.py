@@ -360,6 +360,8 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
     if name in host.running:
         raise InvalidInput("The container is already running")
     container = await containers.get(host, name)
+    if container.stateful:
+        await host.storage.get(container.pool).mount(volume(name))
     resumes = memory.resumes(host, container, request.stateful if request else container.stateful)
     if container.pending:
         raise HostFailed(
