@@ -54,7 +54,8 @@ class Peer:
         )
         self.run("exec", f"{self.here}:{NAME}", "--", "sh", "-c", script)
         self.run("stop", "-f", f"{self.here}:{NAME}")
-        self.run("snapshot", f"{self.here}:{NAME}", "first")
+        create = ("create",) if "incus" in self.name else ()  # the one command that is called otherwise
+        self.run("snapshot", *create, f"{self.here}:{NAME}", "first")
 
     def round(self, mode: str) -> Iterator[None]:
         """Copy, refresh and move back; yields after each so that peers take turns."""

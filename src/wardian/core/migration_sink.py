@@ -245,7 +245,7 @@ async def _take(arrival: _Arrival, own_name: str, target: Volume, base: Volume |
 
     came = await arrival.line.receive(work, lambda position: arrival.meter(before + position))
     sent = await arrival.line.hear(Done)
-    if (sent.volume, sent.size, sent.sha256) != (own_name, came.size, came.sha256):
+    if (sent.volume, sent.size, sent.crc32) != (own_name, came.size, came.crc32):
         raise HostFailed("what has arrived is not what the other host has sent")
     return came.size
 

@@ -155,7 +155,7 @@ async def _send(host: Host, line: Wire, errand: _Errand, operation: Operation) -
             work = _sending(storage, cargo, volume, base, answer.transport)
             sent = await line.send(work, _from(meter, before), errand.rate)
             before += sent.size
-            await line.say(Done(volume=volume, size=sent.size, sha256=sent.sha256))
+            await line.say(Done(volume=volume, size=sent.size, crc32=sent.crc32))
             there[volume] = await _confirmed(line, volume)
         await line.hear(Verdict)
 

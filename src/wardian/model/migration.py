@@ -84,7 +84,7 @@ class Done(Message, frozen=True, kw_only=True, tag="done"):
 
     volume: str
     size: int
-    sha256: str
+    crc32: int
 
 
 class Have(Message, frozen=True, kw_only=True, tag="have"):

@@ -327,9 +327,9 @@ BAD_VOLUMES: dict[str, tuple[list[Message | str], list[bytes | str]]] = {
     "another volume": ([Begin(volume="s2")], []),
     "a base that is not here": ([Begin(volume="s", base="s2")], []),
     "words where files are due": ([Begin(volume="s")], [b"x", "words"]),
-    "no files": ([Begin(volume="s"), Done(volume="s", size=0, sha256="")], [""]),
+    "no files": ([Begin(volume="s"), Done(volume="s", size=0, crc32=0)], [""]),
     "no end": ([Begin(volume="s"), Fail(message="tired\n\x1b[31m")], [b"x" * 100]),
-    "wrong sum": ([Begin(volume="s"), Done(volume="s", size=10240, sha256="0" * 64)], ["TAR"]),
+    "wrong sum": ([Begin(volume="s"), Done(volume="s", size=10240, crc32=1)], ["TAR"]),
     "a flood of words": ([Begin(volume="s"), *[Verdict()] * 4], [b"x"]),
 }
 
