@@ -1,12 +1,13 @@
 """Fixtures of the tests with real containers: they need root, and are left out without it."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.system.harness import Daemon
+from tests.system.harness import ROOT, Daemon
 from tests.system.imagesite import Site, image_site
 
 
@@ -52,6 +53,14 @@ def shared(daemon: Daemon, name: str) -> Path:
     folder.mkdir()
     (folder / "hello").write_text("from the host\n")
     return folder
+
+
+@pytest.fixture(scope="session")
+def criu() -> None:
+    """Have what the daemon looks for; on Debian 12 it comes from the distribution's own mirror."""
+    done = subprocess.run([ROOT / "packaging/get-criu"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no CRIU for this machine: {done.stderr.strip()}")
 
 
 @pytest.fixture(scope="module")

@@ -1,24 +1,15 @@
 """The memory of real containers, saved and restored through CRIU; needs a CRIU that this kernel takes."""
 
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.system.harness import ROOT, Daemon
+from tests.system.harness import Daemon
 
 WITHIN_S = 60
 COUNTER = "i=0; while :; do i=$((i+1)); echo $i > /tmp/count; sleep 0.05; done"
-
-
-@pytest.fixture(scope="module")
-def criu() -> None:
-    """Have what the daemon looks for; on Debian 12 it comes from the distribution's own mirror."""
-    done = subprocess.run([ROOT / "packaging/get-criu"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"no CRIU for this machine: {done.stderr.strip()}")
 
 
 @pytest.fixture(scope="module", params=["btrfs", "overlay"])

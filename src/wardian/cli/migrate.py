@@ -103,17 +103,16 @@ def copy(session: Session, values: Values, source: End, target: End) -> None:
 
 
 def move(session: Session, values: Values, source: End, target: End) -> None:
-    """Copy a stopped container as it is, then delete it where it was."""
+    """Copy a container as it is, one that runs with its memory, then delete it where it was."""
     found = source.daemon.get(container_url(source.name))
-    if found.get("status", "Stopped") != "Stopped":
-        raise ApiError(
-            f'container "{source.name}" is running: it can be moved to another host only while it is '
-            "stopped, in this version; stop it first, or use `lxc copy`"
-        )
+    status = found.get("status", "Stopped")
+    if status not in ("Stopped", "Running"):
+        raise ApiError(f'container "{source.name}" is {status.lower()}: let it run, or stop it first')
     if found["expanded_config"].get("security.protection.delete", "").lower() in ("true", "1", "yes", "on"):
         raise ApiError(f'container "{source.name}" is protected by "security.protection.delete": it stays')
     request = _request(values, source, target, found, found["config"])
     request["ephemeral"] = found["ephemeral"]
+    request["source"]["live"] = status == "Running"
     _Transfer(session, values, source, target, request).run()
     try:
         session.run(source.daemon, "DELETE", container_url(source.name), quiet=True)
@@ -161,6 +160,7 @@ class _Transfer:
             "migration": True,
             "container_only": request["source"]["container_only"],
             "bandwidth": values.limit,
+            "live": request["source"].get("live", False),
         }
         self._failures: list[tuple[str, str]] = []
 

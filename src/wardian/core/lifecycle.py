@@ -256,7 +256,7 @@ async def stop(host: Host, name: str, request: StateChange) -> None:
     """Ask init to halt and wait until it has; after the timeout the container goes on."""
     started = _running(host, name)
     if request.stateful:
-        await _stop_with_memory(host, name)
+        await stop_with_memory(host, name)
         return
     if name in host.frozen:
         await _thaw(host, started)
@@ -269,8 +269,12 @@ async def stop(host: Host, name: str, request: StateChange) -> None:
         ) from None
 
 
-async def _stop_with_memory(host: Host, name: str) -> None:
-    """Save the memory and end the container in the same moment; on failure it goes on."""
+async def stop_with_memory(host: Host, name: str) -> None:
+    """Save the memory and end the container in the same moment; on failure it goes on.
+
+    The caller holds its lock. InvalidInput saying what is in the way.
+    """
+    _running(host, name)
     container = await containers.get(host, name)
     if container.ephemeral:
         raise InvalidInput(f'container "{name}" is ephemeral: it would be deleted, with its state')
@@ -350,6 +354,11 @@ async def unfreeze(host: Host, name: str, request: StateChange) -> None:
 async def _thaw(host: Host, started: Started) -> None:
     await host.runtime.unfreeze(started)
     host.frozen.discard(started.name)
+
+
+async def go_on(host: Host, name: str) -> None:
+    """Start a container where its memory was saved; the caller holds its lock."""
+    await start(host, name, StateChange(action="start", stateful=True))
 
 
 # --- start -------------------------------------------------------------------------------------

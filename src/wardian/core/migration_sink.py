@@ -13,19 +13,20 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from wardian.core import containers, device_plugs, foreign, owners, pools, snapshots
+from wardian.core import containers, device_plugs, foreign, lifecycle, owners, pools, snapshots
 from wardian.core.host import Host
 from wardian.core.migration_source import STAGE, connected
 from wardian.core.operations import Operation
 from wardian.core.progress import Meter
-from wardian.core.undo import Undo
+from wardian.core.undo import Undo, to_the_end
 from wardian.core.wire import Broken, Wire
 from wardian.errors import AlreadyExists, HostFailed, InvalidInput
-from wardian.model import architectures, idmap, migration, names
+from wardian.model import architectures, idmap, migration, names, server_keys
 from wardian.model.container import Container, Snapshot
 from wardian.model.idmap import IdMap
 from wardian.model.migration import Answer, Begin, Done, Have, Kept, Offer, Verdict
 from wardian.model.requests import ContainerCreate, MigrationTarget
+from wardian.model.units import is_true
 from wardian.ports import Storage, Volume
 
 MODES = ("pull", "push")
@@ -39,7 +40,7 @@ async def receive(host: Host, request: ContainerCreate) -> Operation:
     source = request.source
     origin = _origin(request)
     if source.live:
-        raise InvalidInput('field "source.live": live migration is not available in this version')
+        await _check_live(host, refresh=source.refresh)
     if "/" in request.name:
         raise InvalidInput(f"Invalid container name: '{request.name}': '/' is reserved for snapshots")
     name = request.name or await containers.random_name(host)
@@ -56,12 +57,14 @@ async def receive(host: Host, request: ContainerCreate) -> Operation:
     async def work(operation: Operation) -> None:
         async with host.operations.lock(name, action), connected(host, operation, origin) as line:
             offer = migration.checked(await line.hear(Offer))
+            if offer.live != source.live:
+                raise InvalidInput("the other host does not send what was asked for: memory, or none")
             if present is None:
                 await _create(host, line, draft, offer, operation)
             else:
                 await _refresh(host, line, draft, offer, operation)
             with suppress(Broken):  # it is here and stays, whether the source hears of it or not
-                await line.say(Verdict())
+                await to_the_end(line.say(Verdict()))
 
     waits = origin is None
     return host.operations.start(
@@ -73,6 +76,19 @@ async def receive(host: Host, request: ContainerCreate) -> Operation:
         sockets=migration.STREAMS if waits else (),
         flat=True,
     )
+
+
+async def _check_live(host: Host, *, refresh: bool) -> None:
+    """Refuse memory from elsewhere, unless that is wished: CRIU believes what it restores, as root."""
+    key = server_keys.ACCEPT_MEMORY
+    if not is_true(server_keys.value(await host.records.server.get(), key)):
+        raise InvalidInput(
+            f"the target takes no running containers; if it trusts the other host, set {key}=true there, "
+            "or stop the container first"
+        )
+    if refresh:
+        raise InvalidInput("a copy is refreshed without memory: leave out one of both")
+    await host.runtime.criu()
 
 
 def _origin(request: ContainerCreate) -> MigrationTarget | None:
@@ -265,7 +281,9 @@ async def _create(host: Host, line: Wire, draft: Container, offer: Offer, operat
         made = await owners.fill(host, made, wanted)
         await containers.apply_quota(host, made, merged)
         operation.may_cancel = False
-        await host.records.containers.replace(replace(made, pending=""))
+        await host.records.containers.replace(replace(made, pending="", stateful=offer.live))
+        if offer.live:
+            await lifecycle.go_on(host, made.name)
         undo.keep()
     host.events.lifecycle("container-created", containers.url(draft.name))
 

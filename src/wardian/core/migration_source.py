@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from wardian.core import containers, owners, snapshots, wire
+from wardian.core import containers, lifecycle, memory, owners, snapshots, wire
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.progress import Meter
-from wardian.core.wire import Wire
+from wardian.core.undo import to_the_end
+from wardian.core.wire import Broken, Gone, Wire
 from wardian.errors import HostFailed, InvalidInput
 from wardian.model import migration
 from wardian.model.container import Container, Snapshot
@@ -33,16 +34,14 @@ async def send(host: Host, name: str, own_name: str, request: ContainerPost) -> 
     container = await containers.get(host, name)
     if own_name:
         await snapshots.get(host, name, own_name)
-    if request.live:
-        raise InvalidInput(
-            f'container "{name}" cannot be sent while it goes on: live migration is not available in this '
-            'version; stop it, or leave out "live"'
-        )
+    if request.live and (own_name or name not in host.running):
+        raise InvalidInput(f'container "{name}" does not run: leave out "live"')
     errand = _Errand(
         name,
         own_name,
         with_snapshots=not (own_name or request.container_only or request.instance_only),
         rate=migration.parse_rate(request.bandwidth),
+        live=request.live,
     )
     if request.target is not None:
         migration.check_operation(request.target.operation, "target.operation")
@@ -101,6 +100,14 @@ class _Errand:
     own_name: str
     with_snapshots: bool
     rate: int
+    live: bool = False
+
+
+@dataclass
+class _Passage:
+    """How far a container has got that goes on over there. in_doubt: it may run there by now."""
+
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ class _Cargo:
 
 
 @asynccontextmanager
-async def _loaded(host: Host, errand: _Errand) -> AsyncIterator[_Cargo]:
+async def _loaded(host: Host, errand: _Errand, passage: _Passage) -> AsyncIterator[_Cargo]:
     name = errand.name
     async with AsyncExitStack() as held:
         enter = held.enter_async_context
@@ -128,36 +135,74 @@ async def _loaded(host: Host, errand: _Errand) -> AsyncIterator[_Cargo]:
             was = snapshots.as_container(snapshot, (await containers.get(host, name)).pool)
             yield _Cargo(was, snapshots.volume_of(full), [])
             return
-        container, volume = await enter(snapshots.at_rest(host, name, "migrate"))
+        at_rest = _asleep(host, name, passage) if errand.live else snapshots.at_rest(host, name, "migrate")
+        container, volume = await enter(at_rest)
         along = await enter(snapshots.all_locked(host, name, "migrate")) if errand.with_snapshots else []
         yield _Cargo(container, volume, along)
 
 
+@asynccontextmanager
+async def _asleep(host: Host, name: str, passage: _Passage) -> AsyncIterator[tuple[Container, Volume]]:
+    """A container stopped with its memory, which goes on here again unless it may run over there."""
+    async with host.operations.lock(name, "migrate"):
+        await lifecycle.stop_with_memory(host, name)
+        try:
+            container = await containers.get(host, name)
+            yield container, containers.volume(name)
+            await memory.note(host, name, False)
+            await memory.remove(host, container)
+        except BaseException:
+            if not passage.in_doubt:
+                await to_the_end(lifecycle.go_on(host, name))
+            raise
+
+
 async def _send(host: Host, line: Wire, errand: _Errand, operation: Operation) -> None:
-    async with _loaded(host, errand) as cargo:
-        storage = host.storage.get(cargo.container.pool)
-        offer = Offer(
-            version=migration.VERSION,
-            transports=list(storage.transports()),
-            snapshots=[migration.kept(snapshot) for snapshot in cargo.along],
-            idmap=cargo.container.config.get(owners.KEY) or "[]",
-        )
-        await line.say(offer)
-        answer = await line.hear(Answer)
-        offered = [kept.name for kept in offer.snapshots]
-        if answer.transport not in offer.transports or not set(answer.wanted) <= set(offered):
-            raise HostFailed("the other host asks for what was not offered")
-        own = {name: await storage.origin(cargo.volume_of(name)) for name in offered}
-        there, meter, before = dict(answer.origins), Meter(operation, STAGE, None), 0
-        for volume in migration.sequence(offered, answer.wanted):
-            base = migration.base_of(volume, offered, own, there)
-            await line.say(Begin(volume=volume, base=base))
-            work = _sending(storage, cargo, volume, base, answer.transport)
-            sent = await line.send(work, _from(meter, before), errand.rate)
-            before += sent.size
-            await line.say(Done(volume=volume, size=sent.size, crc32=sent.crc32))
-            there[volume] = await _confirmed(line, volume)
-        await line.hear(Verdict)
+    passage = _Passage()
+    async with _loaded(host, errand, passage) as cargo:
+        try:
+            await _send_all(host, line, errand, cargo, operation, passage)
+        except Gone as error:
+            if not passage.in_doubt:
+                raise
+            raise HostFailed(
+                f'{error}, after it got all of container "{errand.name}": look whether that runs there; '
+                f"if not, `lxc start {errand.name}` has it go on here"
+            ) from error
+        except Broken:  # it gave up, and has said so
+            passage.in_doubt = False
+            raise
+
+
+async def _send_all(
+    host: Host, line: Wire, errand: _Errand, cargo: _Cargo, operation: Operation, passage: _Passage
+) -> None:
+    storage = host.storage.get(cargo.container.pool)
+    offer = Offer(
+        version=migration.VERSION,
+        transports=list(storage.transports()),
+        snapshots=[migration.kept(snapshot) for snapshot in cargo.along],
+        idmap=cargo.container.config.get(owners.KEY) or "[]",
+        live=errand.live,
+    )
+    await line.say(offer)
+    answer = await line.hear(Answer)
+    offered = [kept.name for kept in offer.snapshots]
+    if answer.transport not in offer.transports or not set(answer.wanted) <= set(offered):
+        raise HostFailed("the other host asks for what was not offered")
+    own = {name: await storage.origin(cargo.volume_of(name)) for name in offered}
+    there, meter, before = dict(answer.origins), Meter(operation, STAGE, None), 0
+    for volume in migration.sequence(offered, answer.wanted):
+        base = migration.base_of(volume, offered, own, there)
+        await line.say(Begin(volume=volume, base=base))
+        work = _sending(storage, cargo, volume, base, answer.transport)
+        sent = await line.send(work, _from(meter, before), errand.rate)
+        before += sent.size
+        if errand.live and not volume:
+            operation.may_cancel, passage.in_doubt = False, True
+        await line.say(Done(volume=volume, size=sent.size, crc32=sent.crc32))
+        there[volume] = await _confirmed(line, volume)
+    await line.hear(Verdict)
 
 
 def _from(meter: Meter, before: int) -> Callable[[int], None]:

@@ -60,6 +60,8 @@ class Offer(Message, frozen=True, kw_only=True, tag="offer"):
     """The oldest first."""
     idmap: str = "[]"
     """The map under which the owners of the files are, as in `volatile.last_state.idmap`."""
+    live: bool = False
+    """Its memory comes with its files, and it goes on there."""
 
 
 class Answer(Message, frozen=True, kw_only=True, tag="answer"):

@@ -18,6 +18,7 @@ AUTO_UPDATE_CACHED = "images.auto_update_cached"
 AUTO_UPDATE_INTERVAL = "images.auto_update_interval"
 COMPRESSION = "images.compression_algorithm"
 REMOTE_CACHE_EXPIRY = "images.remote_cache_expiry"
+ACCEPT_MEMORY = "migration.accept_memory"
 MIGRATION_TIMEOUT = "migration.timeout"
 
 ALLOWED_ORIGINS = {
@@ -128,6 +129,14 @@ KEYS = (
         "10",
         "days an unused cached image is kept; 0: for ever",
         used=True,
+    ),
+    ServerKey(
+        ACCEPT_MEMORY,
+        units.parse_bool,
+        "false",
+        "take running containers; what the other host sends is restored as root: only if it is trusted",
+        used=True,
+        choices=units.BOOLEANS,
     ),
     ServerKey(
         MIGRATION_TIMEOUT,

@@ -48,7 +48,7 @@ async def test_a_source_answers_with_the_secrets_of_two_streams(
 async def test_what_a_source_cannot_do_is_said(host: Host, api: Caller) -> None:
     await with_container(host)
     for change, error in (
-        ({"live": True}, "live migration is not available"),
+        ({"live": True}, "does not run"),
         ({"pool": "other"}, "pool"),
         ({"bandwidth": "quick"}, "quick"),
         ({"target": {"operation": "http://x"}}, "target.operation"),

@@ -425,7 +425,7 @@ async def test_what_cannot_be_sent_is_said_at_once(source: Host, target: Host) -
         await migration_source.send(source, "nope", "", ContainerPost(migration=True))
     with pytest.raises(NotFound):
         await migration_source.send(source, "c1", "nope", ContainerPost(migration=True))
-    with pytest.raises(InvalidInput, match="live migration"):
+    with pytest.raises(InvalidInput, match="does not run"):
         await migration_source.send(source, "c1", "", ContainerPost(migration=True, live=True))
     with pytest.raises(InvalidInput, match="bandwidth"):
         await migration_source.send(source, "c1", "", ContainerPost(migration=True, bandwidth="0"))
@@ -444,7 +444,7 @@ async def test_what_cannot_be_received_is_said_at_once(source: Host, target: Hos
         (with_source(mode="relay"), "source.mode"),
         (with_source(operation="https://x"), "source.operation"),
         (with_source(secrets={"control": "a"}), "Missing fs secret"),
-        (with_source(live=True), "live migration"),
+        (with_source(live=True), "migration.accept_memory"),
     ):
         with pytest.raises(InvalidInput, match=error):
             await migration_sink.receive(target, request)

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from wardian.errors import HostFailed, InvalidInput, OutOfSpace
 from wardian.linux import iproute, process, syscalls, userns
+from wardian.linux import mounts as mounts_of
 from wardian.model.plans import Nic
 from wardian.ports import StartPlan
 
@@ -176,7 +177,8 @@ def _devices(plan: StartPlan) -> list[str]:
     nics = [f"interface {nic.name}" for device in plan.devices for nic in device.nics]
     mounts = [f"/{mount.target}" for device in plan.devices for mount in device.mounts]
     ids = [f"{r.kind}s {r.container_id}={r.host_id}+{r.count}" for r in plan.idmap.ranges]
-    return sorted(nics + mounts + ids)
+    holding = mounts_of.holding(plan.rootfs)  # CRIU gives it the options that its file system had
+    return sorted([*nics, *mounts, *ids, f"files on {holding.kind if holding else 'nothing'}"])
 
 
 def _environment(criu: Criu, folder: Path, **more: str) -> Mapping[str, str]:
@@ -230,7 +232,7 @@ def _check_devices(job: Job) -> None:
         raise InvalidInput(f'the saved state of container "{job.name}" is damaged') from None
     if different := sorted(had ^ set(_devices(job.plan))):
         raise InvalidInput(
-            f'the devices or ids of container "{job.name}" have changed since its state was saved '
+            f'the devices, ids or pool of container "{job.name}" have changed since its state was saved '
             f"({', '.join(different)}); change them back, or use `lxc start --stateless {job.name}`"
         )
 
