@@ -59,6 +59,8 @@ async def _mounted(host: Host, storage: Storage, place: Place) -> AsyncIterator[
     """
     name, of = place.name, volume(place.name)
     async with host.once(f"mount the files of {name}"):
+        if held := host.operations.holding(name):
+            raise Busy(f"Container is busy running a {held} operation")
         users, shifted = host.files_in_use.get(name, (0, False))
         if not users:
             shifted = await storage.mount(of, place.idmap)
@@ -67,19 +69,23 @@ async def _mounted(host: Host, storage: Storage, place: Place) -> AsyncIterator[
         yield shifted
     finally:
         async with host.once(f"mount the files of {name}"):
-            users, _ = host.files_in_use[name]
-            if users > 1:
+            users, _ = host.files_in_use.get(name, (0, False))
+            if users > 1 or (users and host.operations.holding(name)):
                 host.files_in_use[name] = (users - 1, shifted)
-            else:
+            elif users:
                 del host.files_in_use[name]
-                if name not in host.running and not host.operations.holding(name):
-                    await storage.unmount(of)
+                await storage.unmount(of)
 
 
 async def before_action(host: Host, name: str, action: str) -> None:
     """Free the files of a container that does not run, for an action that may replace or take them."""
-    if name not in host.running and action not in HARMLESS:
-        await host.files.leave(name)
+    if name in host.running or action in HARMLESS:
+        return
+    await host.files.leave(name)
+    async with host.once(f"mount the files of {name}"):
+        if host.files_in_use.pop(name, None) is not None:  # whoever is on the way out finds nothing to do
+            container = await containers.get(host, name)
+            await host.storage.get(container.pool).unmount(volume(name))
 
 
 def checked_path(text: str) -> str:
