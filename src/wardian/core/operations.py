@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 Kind = Literal["task", "websocket", "token"]
 Work = Callable[["Operation"], Awaitable[dict[str, Any] | None]]
 
+OWN_ACCORD_S = 10.0
+"""How long an action waits for what the daemon does with its container of its own accord."""
 KEPT_S = 5.0
 """How long a finished operation can still be asked for (spec/rest-api.md section 17)."""
 
@@ -167,6 +169,8 @@ class Operations:
         self._events = events
         self._operations: dict[str, Operation] = {}
         self._locks: dict[str, str] = {}
+        self._own_accord: set[str] = set()
+        """Containers that are held by an action which waited, and which nobody asked for."""
         self._freed: dict[str, asyncio.Event] = {}
         self.before_action: Callable[[str, str], Awaitable[None]] = _nothing
         """Awaited with the container's name and the action's whenever an action begins to hold it."""
@@ -257,17 +261,29 @@ class Operations:
     async def lock(self, container: str, action: str, *, wait: bool = False) -> AsyncIterator[None]:
         """Hold the container for one action; Busy, naming the other action, if it is held.
 
-        wait: until it is free, instead.
+        wait: until it is free, instead. So does the daemon of its own accord, which others wait for
+        a while: nobody who asked for something need know that it looked after a device just then.
         """
         while wait and container in self._locks:
-            await self._freed.setdefault(container, asyncio.Event()).wait()
+            await self._free_again(container)
+        if container in self._own_accord:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(OWN_ACCORD_S):
+                    while container in self._own_accord:
+                        await self._free_again(container)
         if container in self._locks:
             raise Busy(f"Container is busy running a {self._locks[container]} operation")
         self._locks[container] = action
+        if wait:
+            self._own_accord.add(container)
         try:
             await self.before_action(container, action)
             yield
         finally:
             del self._locks[container]
+            self._own_accord.discard(container)
             if container in self._freed:
                 self._freed.pop(container).set()
+
+    async def _free_again(self, container: str) -> None:
+        await self._freed.setdefault(container, asyncio.Event()).wait()

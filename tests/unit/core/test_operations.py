@@ -98,3 +98,25 @@ async def test_one_action_at_a_time_holds_a_container() -> None:
             pass
     async with operations.lock("c1", "stop"):
         pass
+
+
+async def test_what_the_daemon_does_of_its_own_accord_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restart failed: busy running a update operation, while a device of the host was looked at."""
+    operations = Operations(Events())
+    done: list[str] = []
+
+    async def restart() -> None:
+        async with operations.lock("c1", "restart"):
+            done.append("restart")
+
+    async with operations.lock("c1", "update", wait=True):
+        asked = asyncio.create_task(restart())
+        await asyncio.sleep(0)
+        done.append("update")
+    await asked
+    assert done == ["update", "restart"]
+
+    monkeypatch.setattr("wardian.core.operations.OWN_ACCORD_S", 0.01)
+    async with operations.lock("c1", "update", wait=True):
+        with pytest.raises(Busy, match="update"):
+            await restart()
