@@ -107,7 +107,7 @@ def test_pools_of_different_kinds_send_files(hosts: Pair) -> None:
 
 def test_one_that_runs_is_copied_and_not_moved_and_refreshed_when_it_stands(hosts: Pair) -> None:
     hosts.a.lxc("start", "c1")
-    assert "is running" in hosts.a.error("move", "c1", "b:")
+    assert "takes no running containers" in hosts.a.error("move", "c1", "b:")
     hosts.a.lxc("copy", "c1", "b:")
     hosts.a.lxc("exec", "c1", "--", "touch", "/root/later")
     hosts.a.lxc("snapshot", "c1", "s2")
