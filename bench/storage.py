@@ -17,7 +17,7 @@ from wardian.drivers.storage.dir import DirStorage
 from wardian.drivers.storage.overlay import OverlayStorage
 from wardian.linux import process
 from wardian.model.idmap import IdMap
-from wardian.ports import Storage, Volume
+from wardian.ports.storage import Storage, Volume
 
 FOLDERS, FILES, BYTES = 80, 100, 25_000
 IMAGE, ONE, TWO = Volume("image", "f" * 64), Volume("container", "c1"), Volume("container", "c2")

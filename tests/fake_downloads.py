@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from wardian.errors import HostFailed, InvalidInput, NotFound
-from wardian.ports import Expected, Via
+from wardian.ports.downloads import Expected, Via
 
 if TYPE_CHECKING:
     from tests.fakes import Faults

@@ -31,37 +31,22 @@ from wardian.model.idmap import IdMap
 from wardian.model.paths import Paths
 from wardian.model.plans import DevicePlan, Node
 from wardian.model.proxies import Proxies
-from wardian.ports import (
-    Command,
+from wardian.ports.files import Inside, Place
+from wardian.ports.network import Counters, HostPart, Interface, Lease, Reservation
+from wardian.ports.peers import Socket
+from wardian.ports.rootfs import (
     Counted,
-    Counters,
-    DeviceContext,
-    Document,
-    HostPart,
     ImageFiles,
-    Inside,
-    Interface,
-    Lease,
     Packed,
     PackedFile,
     PackedTree,
-    Place,
-    Process,
     Progress,
     Received,
-    Reservation,
-    Socket,
-    Space,
-    Started,
-    StartPlan,
-    Storage,
     TemplateJob,
-    Traits,
-    Usage,
-    Volume,
-    VolumeKind,
-    Write,
 )
+from wardian.ports.runtime import Command, DeviceContext, Process, Started, StartPlan, Usage
+from wardian.ports.storage import Space, Storage, Traits, Volume, VolumeKind
+from wardian.ports.store import Document, Write
 from wardian.store.records import Records
 
 

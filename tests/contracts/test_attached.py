@@ -14,7 +14,7 @@ from wardian.drivers.storage import lvm, zfs
 from wardian.drivers.storage.attached import mounted
 from wardian.errors import HostFailed, InvalidInput, OutOfSpace
 from wardian.linux import holders, mounts, process
-from wardian.ports import Volume
+from wardian.ports.storage import Volume
 
 pytestmark = [
     pytest.mark.system,

@@ -16,7 +16,7 @@ from wardian.drivers.storage.overlay import OverlayStorage
 from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound, OutOfSpace
 from wardian.linux import btrfs, process
 from wardian.model.idmap import IdMap
-from wardian.ports import Storage, Volume
+from wardian.ports.storage import Storage, Volume
 
 pytestmark = [
     pytest.mark.system,

@@ -15,7 +15,7 @@ from wardian.drivers.storage.dir import DirStorage
 from wardian.errors import AlreadyExists, HostFailed, InvalidInput, WardianError
 from wardian.linux import btrfs, process
 from wardian.model.idmap import IdMap
-from wardian.ports import Storage, Volume
+from wardian.ports.storage import Storage, Volume
 
 __all__ = ["pytestmark", "storage"]
 

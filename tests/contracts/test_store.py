@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.fakes import MemoryStore
 from wardian.errors import StaleRevision
-from wardian.ports import Store, Write
+from wardian.ports.store import Store, Write
 from wardian.store.sqlite import SqliteStore
 
 

@@ -12,7 +12,7 @@ from wardian.api.routes import Request, Route
 from wardian.core import files
 from wardian.core.host import Host
 from wardian.errors import InvalidInput
-from wardian.ports import FileInfo, FileWrite
+from wardian.ports.files import FileInfo, FileWrite
 
 LINK_BYTES = 4096
 SOCKET_BUFFER = 1 << 20

@@ -19,7 +19,7 @@ from wardian.model import image as image_model
 from wardian.model.container import Image
 from wardian.model.requests import ImageCreate
 from wardian.model.units import is_true
-from wardian.ports import ImageFiles
+from wardian.ports.rootfs import ImageFiles
 
 CHUNK = 1024 * 1024
 

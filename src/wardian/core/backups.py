@@ -28,7 +28,8 @@ from wardian.model.backup import Index, Thing
 from wardian.model.container import Backup, Container, Snapshot
 from wardian.model.idmap import IdMap
 from wardian.model.requests import BackupCreate
-from wardian.ports import PackedFile, PackedTree, Storage, Volume
+from wardian.ports.rootfs import PackedFile, PackedTree
+from wardian.ports.storage import Storage, Volume
 
 PARTS = ("metadata.yaml", "rootfs", "templates")
 

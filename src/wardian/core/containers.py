@@ -36,7 +36,7 @@ from wardian.model import (
 from wardian.model.container import Config, Container, Devices, Image, Profile
 from wardian.model.requests import ContainerCreate
 from wardian.model.units import is_true, parse_size
-from wardian.ports import Volume
+from wardian.ports.storage import Volume
 
 log = logging.getLogger(__name__)
 

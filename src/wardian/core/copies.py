@@ -16,7 +16,7 @@ from wardian.errors import AlreadyExists, InvalidInput, NotFound
 from wardian.model import expand, names
 from wardian.model.container import Config, Container, Snapshot
 from wardian.model.requests import ContainerCreate
-from wardian.ports import Volume
+from wardian.ports.storage import Volume
 
 KEPT_VOLATILE = ("volatile.base_image", "volatile.last_state.idmap")
 """Generated keys that a copy keeps; the others are made anew."""

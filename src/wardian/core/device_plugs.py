@@ -21,7 +21,8 @@ from wardian.model import device_steps, devices, forwards, throttle
 from wardian.model.container import Container, Devices
 from wardian.model.idmap import IdMap
 from wardian.model.plans import Node, Plug, Plugs
-from wardian.ports import DeviceContext, DeviceDriver, Started, Volume
+from wardian.ports.runtime import DeviceContext, DeviceDriver, Started
+from wardian.ports.storage import Volume
 
 log = logging.getLogger(__name__)
 

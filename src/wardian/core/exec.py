@@ -22,7 +22,8 @@ from wardian.errors import InvalidInput
 from wardian.linux import process, terminals
 from wardian.model import kernel_limits, keys
 from wardian.model.requests import ExecRequest
-from wardian.ports import Command, Process, Socket, Started
+from wardian.ports.peers import Socket
+from wardian.ports.runtime import Command, Process, Started
 
 log = logging.getLogger(__name__)
 

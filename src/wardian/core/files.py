@@ -12,7 +12,8 @@ from wardian.core.containers import volume
 from wardian.core.host import Host
 from wardian.errors import Busy, InvalidInput
 from wardian.model.entries import MAXIMUM_ID
-from wardian.ports import Inside, Place, Storage
+from wardian.ports.files import Inside, Place
+from wardian.ports.storage import Storage
 
 PATH_BYTES = 4096
 HARMLESS = ("update",)

@@ -16,21 +16,15 @@ from wardian.core.operations import Operations
 from wardian.model.idmap import IdMap
 from wardian.model.paths import Paths
 from wardian.model.trust import Attempts
-from wardian.ports import (
-    AddressWatch,
-    Bridge,
-    DeviceDriver,
-    Downloads,
-    Files,
-    Guests,
-    Hotplug,
-    Listener,
-    Peers,
-    Rootfs,
-    Runtime,
-    Started,
-    StorageDrivers,
-)
+from wardian.ports.downloads import Downloads
+from wardian.ports.files import Files
+from wardian.ports.guests import Guests
+from wardian.ports.listener import Listener
+from wardian.ports.network import AddressWatch, Bridge, Hotplug
+from wardian.ports.peers import Peers
+from wardian.ports.rootfs import Rootfs
+from wardian.ports.runtime import DeviceDriver, Runtime, Started
+from wardian.ports.storage import StorageDrivers
 from wardian.store.records import Records
 
 Precondition = Callable[[Any], None]

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from wardian.core import containers, device_plugs, limits
 from wardian.core.host import Host
 from wardian.errors import NotFound, WardianError
-from wardian.ports import HostPart
+from wardian.ports.network import HostPart
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ from wardian.errors import HostFailed, InvalidInput, NotFound, OutOfSpace
 from wardian.model.container import Image, ImageSource
 from wardian.model.idmap import IdMap
 from wardian.model.units import shown_bytes
-from wardian.ports import Expected, ImageFiles, Via
+from wardian.ports.downloads import Expected, Via
+from wardian.ports.rootfs import ImageFiles
 
 log = logging.getLogger(__name__)
 

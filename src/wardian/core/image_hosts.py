@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from wardian.errors import HostFailed, InvalidInput, NotFound
 from wardian.model.container import ImageSource
-from wardian.ports import Downloads, Via
+from wardian.ports.downloads import Downloads, Via
 
 ANSWER_BYTES = 1024 * 1024
 FINGERPRINT = re.compile(r"[0-9a-f]{64}")

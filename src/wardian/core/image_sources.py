@@ -25,7 +25,8 @@ from wardian.model import architectures, bootstrap, proxies, server_keys, simple
 from wardian.model.container import Image, ImageSource
 from wardian.model.requests import ContainerSource, ImageCreate, ImageSourceRequest
 from wardian.model.units import is_true
-from wardian.ports import Expected, ImageFiles, Via
+from wardian.ports.downloads import Expected, Via
+from wardian.ports.rootfs import ImageFiles
 
 log = logging.getLogger(__name__)
 

@@ -40,7 +40,8 @@ from wardian.model import names
 from wardian.model.container import Alias, Image, ImageSource
 from wardian.model.idmap import IdMap
 from wardian.model.requests import ContainerSource
-from wardian.ports import ImageFiles, Packed, Storage, Volume
+from wardian.ports.rootfs import ImageFiles, Packed
+from wardian.ports.storage import Storage, Volume
 
 log = logging.getLogger(__name__)
 

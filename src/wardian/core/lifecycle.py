@@ -36,7 +36,7 @@ from wardian.errors import HostFailed, InvalidInput, WardianError
 from wardian.model import keys, units
 from wardian.model.container import Container
 from wardian.model.requests import StateChange
-from wardian.ports import Started
+from wardian.ports.runtime import Started
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from wardian.core.containers import volume
 from wardian.core.host import Host
 from wardian.errors import HostFailed, InvalidInput
 from wardian.model.container import Container
-from wardian.ports import Started
+from wardian.ports.runtime import Started
 
 STATE = "state"
 LISTED = 3

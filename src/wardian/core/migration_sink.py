@@ -27,7 +27,7 @@ from wardian.model.idmap import IdMap
 from wardian.model.migration import Answer, Begin, Done, Have, Kept, Offer, Verdict
 from wardian.model.requests import ContainerCreate, MigrationTarget
 from wardian.model.units import is_true
-from wardian.ports import Storage, Volume
+from wardian.ports.storage import Storage, Volume
 
 MODES = ("pull", "push")
 

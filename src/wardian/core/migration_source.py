@@ -19,7 +19,8 @@ from wardian.model import migration
 from wardian.model.container import Container, Snapshot
 from wardian.model.migration import Answer, Begin, Done, Have, Offer, Verdict
 from wardian.model.requests import ContainerPost, MigrationTarget
-from wardian.ports import Socket, Storage, Volume
+from wardian.ports.peers import Socket
+from wardian.ports.storage import Storage, Volume
 
 CONNECTS_WITHIN_S = 30.0
 STAGE = "fs"

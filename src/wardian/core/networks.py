@@ -16,7 +16,7 @@ from wardian.errors import AlreadyExists, InvalidInput, NotFound, WardianError
 from wardian.linux import netlink
 from wardian.model import network, nics
 from wardian.model.container import Network
-from wardian.ports import Lease
+from wardian.ports.network import Lease
 
 log = logging.getLogger(__name__)
 

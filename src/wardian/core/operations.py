@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from wardian.core.events import Events, timestamp
 from wardian.errors import Busy, Forbidden, InvalidInput, NotFound, WardianError, unforeseen
-from wardian.ports import Socket
+from wardian.ports.peers import Socket
 
 log = logging.getLogger(__name__)
 

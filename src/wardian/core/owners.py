@@ -16,7 +16,7 @@ from wardian.errors import InvalidInput
 from wardian.model import idmap
 from wardian.model.container import Container, Pending
 from wardian.model.idmap import IdMap
-from wardian.ports import Volume
+from wardian.ports.storage import Volume
 
 KEY = "volatile.last_state.idmap"
 PENDING: Pending = "remap"

@@ -19,7 +19,7 @@ from wardian.core.undo import Undo
 from wardian.errors import InvalidInput
 from wardian.model import expand
 from wardian.model.container import Container, Devices, Snapshot
-from wardian.ports import Storage, Volume
+from wardian.ports.storage import Storage, Volume
 
 STAGE = "fs"
 """What clients show progress for."""

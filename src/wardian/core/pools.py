@@ -14,7 +14,7 @@ from wardian.errors import AlreadyExists, InvalidInput, NotFound, WardianError
 from wardian.model import names, pool_keys
 from wardian.model.container import Pool
 from wardian.model.units import parse_size
-from wardian.ports import Storage
+from wardian.ports.storage import Storage
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ from wardian.model import server_keys
 from wardian.model.container import Container
 from wardian.model.idmap import IdMap
 from wardian.model.requests import ImageCreate
-from wardian.ports import ImageFiles, PackedFile, PackedTree, Volume
+from wardian.ports.rootfs import ImageFiles, PackedFile, PackedTree
+from wardian.ports.storage import Volume
 
 KINDS = {"container": False, "instance": False, "snapshot": True}
 """Type of the source -> whether it is a snapshot."""

@@ -14,7 +14,7 @@ from wardian.core.host import Host
 from wardian.errors import InvalidInput
 from wardian.model import expand, network, nics
 from wardian.model.container import Config, Container, Devices, Network, Profile
-from wardian.ports import Reservation
+from wardian.ports.network import Reservation
 
 
 @dataclass(frozen=True)

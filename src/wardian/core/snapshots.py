@@ -24,7 +24,7 @@ from wardian.model import names
 from wardian.model import snapshots as rules
 from wardian.model.container import Config, Container, Snapshot
 from wardian.model.requests import SnapshotCreate, SnapshotUpdate
-from wardian.ports import Storage, Volume
+from wardian.ports.storage import Storage, Volume
 
 POWER = "volatile.last_state.power"
 

@@ -10,7 +10,7 @@ from wardian.model.container import Container
 from wardian.model.idmap import IdMap
 from wardian.model.plans import DevicePlan, Mount, Plug
 from wardian.model.units import is_true
-from wardian.ports import StartPlan
+from wardian.ports.runtime import StartPlan
 
 
 def of(

@@ -15,7 +15,7 @@ from wardian.errors import WardianError
 from wardian.linux import links
 from wardian.model import expand
 from wardian.model.container import Container
-from wardian.ports import Counters, Interface
+from wardian.ports.network import Counters, Interface
 
 STATUS_CODES = {"Stopped": 102, "Running": 103, "Frozen": 110, "Error": 112}
 

@@ -10,7 +10,7 @@ from wardian.model import image as image_model
 from wardian.model import keys
 from wardian.model.container import Container
 from wardian.model.units import is_true
-from wardian.ports import TemplateJob
+from wardian.ports.rootfs import TemplateJob
 
 METADATA_BYTES = 1024 * 1024
 

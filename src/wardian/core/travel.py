@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from wardian.core.operations import Operation
 from wardian.core.progress import Meter
 from wardian.errors import TransferCut
-from wardian.ports import Storage, Volume
+from wardian.ports.storage import Storage, Volume
 
 CHUNK = 256 * 1024
 Count = Callable[[int], None]

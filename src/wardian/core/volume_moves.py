@@ -8,7 +8,7 @@ from wardian.core.undo import Undo
 from wardian.errors import AlreadyExists, InvalidInput
 from wardian.model import names
 from wardian.model.container import CustomVolume
-from wardian.ports import Volume
+from wardian.ports.storage import Volume
 
 
 async def move(host: Host, pool: str, name: str, there: str, new: str) -> CustomVolume:

@@ -21,7 +21,7 @@ from wardian.core.undo import Undo
 from wardian.errors import AlreadyExists, InvalidInput, NotFound, WardianError
 from wardian.model import expand, names, units
 from wardian.model.container import Config, CustomVolume
-from wardian.ports import Storage, Volume
+from wardian.ports.storage import Storage, Volume
 from wardian.store.records import Table
 
 log = logging.getLogger(__name__)

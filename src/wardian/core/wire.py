@@ -18,7 +18,7 @@ from wardian.core.undo import to_the_end
 from wardian.errors import HostFailed, WardianError
 from wardian.model import migration, server_keys
 from wardian.model.migration import Fail, Message
-from wardian.ports import Socket
+from wardian.ports.peers import Socket
 
 PIECE = 120 * 1024
 """Bytes; for larger ones the C library asks the kernel for memory each time."""

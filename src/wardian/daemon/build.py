@@ -27,7 +27,8 @@ from wardian.drivers.storage import Drivers
 from wardian.linux import cgroups, process
 from wardian.model import architectures, idmap, limits
 from wardian.model.paths import Paths
-from wardian.ports import Guests, Listener
+from wardian.ports.guests import Guests
+from wardian.ports.listener import Listener
 from wardian.store.records import Records
 from wardian.store.sqlite import SqliteStore
 

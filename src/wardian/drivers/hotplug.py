@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from wardian.linux import uevents
 from wardian.linux.uevents import Uevent
-from wardian.ports import HostPart
+from wardian.ports.network import HostPart
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from wardian.linux import netlink, syscalls
-from wardian.ports import Counters, Interface
+from wardian.ports.network import Counters, Interface
 
 log = logging.getLogger(__name__)
 

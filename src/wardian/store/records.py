@@ -24,7 +24,7 @@ from wardian.model.container import (
 )
 from wardian.model.plans import Plugs
 from wardian.model.trust import Certificate, Invitation
-from wardian.ports import Document, Store, Write
+from wardian.ports.store import Document, Store, Write
 
 T = TypeVar("T", bound=msgspec.Struct)
 

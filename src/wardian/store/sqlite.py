@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from wardian.errors import HostFailed, OutOfSpace, StaleRevision, WardianError
-from wardian.ports import Document, Write
+from wardian.ports.store import Document, Write
 from wardian.store.reserve import Reserve
 
 UPGRADES: tuple[str, ...] = (

@@ -14,7 +14,7 @@ from wardian.errors import InvalidInput
 from wardian.model import confinement, keys, limits
 from wardian.model.idmap import IdMap
 from wardian.model.key import Key
-from wardian.ports import StartPlan
+from wardian.ports.runtime import StartPlan
 
 EVIL = "lxc.hook.pre-start = /bin/evil"
 VALUES = {

@@ -5,7 +5,7 @@ import pytest
 from tests.unit.api.test_profiles import add_container
 from wardian.core import autostart
 from wardian.core.host import Host
-from wardian.ports import Started
+from wardian.ports.runtime import Started
 
 
 async def test_those_with_a_higher_priority_stop_first_each_within_its_time(

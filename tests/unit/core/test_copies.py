@@ -14,7 +14,7 @@ from wardian.core.operations import Operation
 from wardian.core.pools import PoolWrite
 from wardian.errors import HostFailed, WardianError
 from wardian.model.requests import ContainerCreate, ContainerSource, SnapshotCreate
-from wardian.ports import Volume
+from wardian.ports.storage import Volume
 
 Action = Callable[[Host], Awaitable[Any]]
 

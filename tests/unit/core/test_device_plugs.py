@@ -15,7 +15,7 @@ from wardian.errors import HostFailed
 from wardian.model.container import Container, Devices, Pool
 from wardian.model.idmap import IdMap
 from wardian.model.plans import DevicePlan
-from wardian.ports import DeviceContext, Started
+from wardian.ports.runtime import DeviceContext, Started
 
 STARTED = Started("c1", monitor_pid=1000, init_pid=1001)
 IDMAP = IdMap.contiguous(1_000_000, 65536)

@@ -11,7 +11,7 @@ from wardian.core.host import Host
 from wardian.core.pools import PoolWrite
 from wardian.errors import InvalidInput
 from wardian.model.requests import ContainerCreate, ContainerSource
-from wardian.ports import Volume
+from wardian.ports.storage import Volume
 
 
 @pytest.mark.parametrize(

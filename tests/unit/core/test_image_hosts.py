@@ -11,7 +11,7 @@ from wardian.core import image_hosts
 from wardian.errors import HostFailed, InvalidInput, NotFound, WardianError
 from wardian.model.container import ImageSource
 from wardian.model.proxies import Proxies
-from wardian.ports import Downloads, Via
+from wardian.ports.downloads import Downloads, Via
 
 SERVER = "https://host.example"
 FINGERPRINT = "ab" * 32

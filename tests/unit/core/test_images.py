@@ -20,7 +20,7 @@ from wardian.model.requests import (
     ImageCreate,
     ImageSourceRequest,
 )
-from wardian.ports import ImageFiles
+from wardian.ports.rootfs import ImageFiles
 
 METADATA = "architecture: x86_64\ncreation_date: 1\n"
 Action = Callable[[Host], Awaitable[Any]]

@@ -9,7 +9,7 @@ from wardian.core import limits
 from wardian.core.host import Host
 from wardian.errors import InvalidInput
 from wardian.model.limits import UNSET
-from wardian.ports import Started
+from wardian.ports.runtime import Started
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from wardian.model.requests import (
     MigrationTarget,
     SnapshotCreate,
 )
-from wardian.ports import Volume
+from wardian.ports.storage import Volume
 
 PLACE = "https://source:8443"
 

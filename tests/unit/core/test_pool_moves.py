@@ -15,7 +15,7 @@ from wardian.core.pools import PoolWrite
 from wardian.errors import HostFailed, InvalidInput, WardianError
 from wardian.model.container import Container
 from wardian.model.requests import ContainerCreate, ContainerSource, SnapshotCreate
-from wardian.ports import Volume
+from wardian.ports.storage import Volume
 
 Action = Callable[[Host], Awaitable[Any]]
 ROOT = {"root": {"type": "disk", "path": "/", "pool": "other"}}

@@ -15,7 +15,8 @@ from wardian.core.host import Host
 from wardian.errors import HostFailed, InvalidInput
 from wardian.model import nics
 from wardian.model.container import Container, Network, Profile
-from wardian.ports import Reservation, Started
+from wardian.ports.network import Reservation
+from wardian.ports.runtime import Started
 
 GUARDED = {"security.ipv4_filtering": "true"}
 NIC = {"type": "nic", "nictype": "bridged", "parent": "br0"}

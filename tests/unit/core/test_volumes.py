@@ -12,7 +12,7 @@ from wardian.core.host import Host
 from wardian.core.pools import PoolWrite
 from wardian.core.volumes import VolumeSource, VolumeWrite
 from wardian.errors import HostFailed, WardianError
-from wardian.ports import Volume
+from wardian.ports.storage import Volume
 
 Action = Callable[[Host], Awaitable[Any]]
 

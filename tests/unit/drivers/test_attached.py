@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wardian.drivers.storage import attached
-from wardian.ports import Volume
+from wardian.ports.storage import Volume
 
 
 @pytest.mark.parametrize("name", ["c1", "f" * 64, "c1/snap 0_cdata", "c1/ünï", "data/pvmove"])

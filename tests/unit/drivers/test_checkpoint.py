@@ -7,7 +7,7 @@ import pytest
 from wardian.drivers.runtime import checkpoint, obstacles, render
 from wardian.model.idmap import IdMap
 from wardian.model.plans import DevicePlan, Nic
-from wardian.ports import StartPlan
+from wardian.ports.runtime import StartPlan
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from wardian.drivers.devices.usb import UsbDevice
 from wardian.errors import InvalidInput
 from wardian.model.idmap import IdMap
 from wardian.model.plans import DevicePlan, Mount, Node
-from wardian.ports import DeviceContext
+from wardian.ports.runtime import DeviceContext
 
 AROUND = DeviceContext("c1", Path("/devices/c1"), Path("/pool/c1"), IdMap.contiguous(1_000_000, 65536), {})
 PRIVILEGED = DeviceContext("c1", Path("/devices/c1"), Path("/pool/c1"), IdMap(), {})

@@ -11,7 +11,7 @@ from tests.webserver import Answer, Handler, Proxy, WebServer, running
 from wardian.drivers.downloads import WebDownloads, transfer
 from wardian.errors import HostFailed, InvalidInput, NotFound, WardianError
 from wardian.model.proxies import Proxies
-from wardian.ports import Expected, Via
+from wardian.ports.downloads import Expected, Via
 
 CONTENT = random.Random(1).randbytes(3_000_000)
 EXPECTED = Expected(hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))

@@ -13,7 +13,7 @@ from wardian.drivers.runtime import lxc
 from wardian.errors import HostFailed
 from wardian.linux import process
 from wardian.model.idmap import IdMap
-from wardian.ports import StartPlan
+from wardian.ports.runtime import StartPlan
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from wardian.errors import InvalidInput
 from wardian.linux import iproute
 from wardian.model import nics
 from wardian.model.plans import DevicePlan, Nic
-from wardian.ports import Started
+from wardian.ports.runtime import Started
 
 PAIR = Nic("bridged", "eth0", parent="br0", host_name="veth1", hwaddr="00:16:3e:00:00:01", mtu="1400")
 ROUTED = Nic("routed", "eth0", parent="wan0", host_name="veth1", addresses=("198.51.100.7", "2001:db8::7"))

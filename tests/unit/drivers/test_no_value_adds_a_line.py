@@ -15,7 +15,8 @@ from wardian.linux import iproute
 from wardian.model import devices, network, nics
 from wardian.model.device_table import NIC_TYPES, DeviceType
 from wardian.model.idmap import IdMap
-from wardian.ports import DeviceContext, Reservation
+from wardian.ports.network import Reservation
+from wardian.ports.runtime import DeviceContext
 
 FOLDER = Path("/nets/br0")
 DIRECTIVES = {

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from wardian.drivers.rootfs import pack
-from wardian.ports import PackedFile, PackedTree
+from wardian.ports.rootfs import PackedFile, PackedTree
 
 
 def test_the_guess_is_close_to_what_tar_makes(tmp_path: Path) -> None:

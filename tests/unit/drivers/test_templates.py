@@ -9,7 +9,7 @@ import pytest
 
 from wardian.drivers.rootfs import render, templates
 from wardian.errors import InvalidInput
-from wardian.ports import TemplateJob
+from wardian.ports.rootfs import TemplateJob
 
 CONFIG = {"user.user-data": "#cloud-config\npackages: [htop]\n", "user.empty": "", "user.a": "1"}
 

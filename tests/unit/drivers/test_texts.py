@@ -12,7 +12,8 @@ from wardian.drivers.runtime import render
 from wardian.errors import InvalidInput
 from wardian.model.idmap import IdMap
 from wardian.model.plans import DevicePlan, Mount, Nic
-from wardian.ports import Reservation, StartPlan
+from wardian.ports.network import Reservation
+from wardian.ports.runtime import StartPlan
 
 AROUND = render.Surroundings(Path("/logs/c1"), Path("/sec/seccomp"), "/bin/sh hook fifo")
 NIC = Nic("bridged", "eth0", parent="br0", host_name="veth1", hwaddr="00:16:3e:00:00:01", mtu="1500")

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from tests.fakes import MemoryStore
 from wardian.errors import AlreadyExists, HostFailed, NotFound, StaleRevision
 from wardian.model.container import Profile
-from wardian.ports import Write
+from wardian.ports.store import Write
 from wardian.store.records import Records
 
 P = Profile(name="p", config={"user.a": "1"})

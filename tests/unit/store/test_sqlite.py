@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wardian.errors import HostFailed, OutOfSpace
-from wardian.ports import Write
+from wardian.ports.store import Write
 from wardian.store.reserve import SIZE_BYTES
 from wardian.store.sqlite import UPGRADES, SqliteStore
 
@@ -103,7 +103,7 @@ async def test_a_full_disk_is_said_and_the_store_goes_on_once_there_is_room(tmp_
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from wardian.ports import Write
+from wardian.ports.store import Write
 from wardian.store.sqlite import SqliteStore
 
 async def main():

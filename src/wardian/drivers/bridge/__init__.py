@@ -15,7 +15,7 @@ from wardian.linux import bridge, netlink
 from wardian.model import network
 from wardian.model.container import Network
 from wardian.model.paths import Paths
-from wardian.ports import Lease, Reservation
+from wardian.ports.network import Lease, Reservation
 
 LOCK = Path("/run/wardian-subnets.lock")
 """Held from the choice of a subnet until it is in use, by every daemon on this host."""

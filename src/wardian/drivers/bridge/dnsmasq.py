@@ -11,7 +11,7 @@ from pathlib import Path
 from wardian.errors import InvalidInput
 from wardian.linux import process
 from wardian.model import names, network, values
-from wardian.ports import Lease, Reservation
+from wardian.ports.network import Lease, Reservation
 
 LEASE_TIME = "1h"
 USERS = ("dnsmasq", "nobody")

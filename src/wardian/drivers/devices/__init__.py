@@ -8,7 +8,7 @@ from wardian.drivers.devices.proxy import ProxyDevice
 from wardian.drivers.devices.unix import UnixDevice
 from wardian.drivers.devices.usb import UsbDevice
 from wardian.model.paths import Paths
-from wardian.ports import DeviceDriver
+from wardian.ports.runtime import DeviceDriver
 
 
 def drivers(paths: Paths) -> dict[str, DeviceDriver]:

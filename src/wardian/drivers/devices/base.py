@@ -1,7 +1,7 @@
 """What device drivers share: steps that most types have nothing to do for."""
 
 from wardian.model.plans import DevicePlan
-from wardian.ports import Started
+from wardian.ports.runtime import Started
 
 
 class Device:

@@ -13,7 +13,7 @@ from wardian.model import shift, throttle
 from wardian.model.idmap import IdMap
 from wardian.model.plans import DevicePlan, Mount
 from wardian.model.units import is_true
-from wardian.ports import DeviceContext
+from wardian.ports.runtime import DeviceContext
 
 
 class DiskDevice(MountedDevice):

@@ -17,7 +17,7 @@ from wardian.drivers.devices.base import Device
 from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import inside, mounts, process, syscalls, userns
 from wardian.model.plans import DevicePlan, Mount, Node
-from wardian.ports import Started
+from wardian.ports.runtime import Started
 
 FOLDER_MODE = 0o710
 """Of a container's folder: its root (by group) passes through at start, other users of the host do not."""

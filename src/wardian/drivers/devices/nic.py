@@ -20,7 +20,7 @@ from wardian.linux import bridge, iproute
 from wardian.model import nics
 from wardian.model.plans import DevicePlan, Nic
 from wardian.model.units import is_true
-from wardian.ports import DeviceContext, Started
+from wardian.ports.runtime import DeviceContext, Started
 
 log = logging.getLogger(__name__)
 

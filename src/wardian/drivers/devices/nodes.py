@@ -9,7 +9,7 @@ from typing import Literal
 
 from wardian.errors import InvalidInput
 from wardian.model.plans import DevicePlan, Mount, Node
-from wardian.ports import DeviceContext
+from wardian.ports.runtime import DeviceContext
 
 DEFAULT_MODE = "0660"
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from wardian.drivers.devices.base import Device
 from wardian.model.plans import DevicePlan
-from wardian.ports import DeviceContext
+from wardian.ports.runtime import DeviceContext
 
 
 class NoDevice(Device):

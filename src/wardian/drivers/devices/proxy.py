@@ -21,7 +21,7 @@ from wardian.model import forwards
 from wardian.model.idmap import IdMap
 from wardian.model.plans import DevicePlan, Forward, Port
 from wardian.model.units import is_true
-from wardian.ports import DeviceContext, Started
+from wardian.ports.runtime import DeviceContext, Started
 
 
 class ProxyDevice(Device):

@@ -9,7 +9,7 @@ from wardian.drivers.devices.mounts import MountedDevice
 from wardian.errors import InvalidInput
 from wardian.model.plans import DevicePlan
 from wardian.model.units import is_true
-from wardian.ports import DeviceContext
+from wardian.ports.runtime import DeviceContext
 
 
 class UnixDevice(MountedDevice):

@@ -11,7 +11,7 @@ from wardian.drivers.devices.mounts import MountedDevice
 from wardian.errors import InvalidInput
 from wardian.model.plans import DevicePlan
 from wardian.model.units import is_true
-from wardian.ports import DeviceContext
+from wardian.ports.runtime import DeviceContext
 
 FILES = {"vendorid": "idVendor", "productid": "idProduct", "serial": "serial"}
 

@@ -26,7 +26,8 @@ from wardian.drivers.downloads.requests import (
 from wardian.drivers.downloads.transfer import Cut, Transfer
 from wardian.errors import InvalidInput, WardianError
 from wardian.model import webcache
-from wardian.ports import Expected, Received, Via
+from wardian.ports.downloads import Expected, Via
+from wardian.ports.rootfs import Received
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from aiohttp.multipart import MultipartResponseWrapper
 from wardian.drivers.downloads.requests import shown
 from wardian.drivers.downloads.transfer import PIECE, SLOW_BYTES, SLOW_S
 from wardian.errors import HostFailed, InvalidInput
-from wardian.ports import Received
+from wardian.ports.rootfs import Received
 
 
 class Bundle:

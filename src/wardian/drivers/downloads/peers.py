@@ -12,7 +12,8 @@ from wardian.drivers.downloads.requests import explained, host_of, tls
 from wardian.errors import HostFailed
 from wardian.linux import tcp
 from wardian.model.proxies import Proxies
-from wardian.ports import Socket, Via
+from wardian.ports.downloads import Via
+from wardian.ports.peers import Socket
 
 CONNECT_S = 10
 FRAME_BYTES = 16 * 1024 * 1024

@@ -13,7 +13,7 @@ import aiohttp
 
 from wardian.errors import HostFailed, InvalidInput, NotFound
 from wardian.model import proxies
-from wardian.ports import Via
+from wardian.ports.downloads import Via
 
 REDIRECTS = 5
 REDIRECTING = (301, 302, 303, 307, 308)

@@ -9,7 +9,8 @@ import aiohttp
 
 from wardian.drivers.downloads.requests import LINE_ERRORS, host_of
 from wardian.errors import HostFailed, InvalidInput
-from wardian.ports import Expected, Received
+from wardian.ports.downloads import Expected
+from wardian.ports.rootfs import Received
 
 SLOW_S, SLOW_BYTES = 60, 64 * 1024
 """A file must bring so many bytes in so many seconds: a drip is as good as a dead line."""

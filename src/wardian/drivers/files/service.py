@@ -22,7 +22,7 @@ from typing import Any
 from wardian.errors import Busy, HostFailed, InvalidInput, NotFound, OutOfSpace, WardianError
 from wardian.linux import process, syscalls, userns
 from wardian.model import entries
-from wardian.ports import FileInfo, FileWrite, Inside, Place
+from wardian.ports.files import FileInfo, FileWrite, Inside, Place
 
 HELPER = Path(__file__).with_name("helper.py")
 KEPT_S = 2.0

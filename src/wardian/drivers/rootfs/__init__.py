@@ -9,7 +9,7 @@ from wardian.drivers.rootfs import bootstrap, owners, pack, patch, render, templ
 from wardian.errors import HostFailed, OutOfSpace
 from wardian.model.idmap import IdMap
 from wardian.model.proxies import Proxies
-from wardian.ports import (
+from wardian.ports.rootfs import (
     Counted,
     ImageFiles,
     Packed,

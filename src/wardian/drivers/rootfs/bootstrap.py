@@ -11,7 +11,7 @@ from wardian.linux import process
 from wardian.model import bootstrap as offers
 from wardian.model import image as image_model
 from wardian.model.proxies import VARIABLES, Proxies
-from wardian.ports import ImageFiles, Progress
+from wardian.ports.rootfs import ImageFiles, Progress
 
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
 SOURCES = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d"))

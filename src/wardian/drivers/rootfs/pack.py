@@ -18,7 +18,7 @@ from wardian.drivers.rootfs import unpack
 from wardian.errors import HostFailed
 from wardian.linux import process
 from wardian.model.idmap import IdMap
-from wardian.ports import Counted, Packed, PackedFile, PackedTree
+from wardian.ports.rootfs import Counted, Packed, PackedFile, PackedTree
 
 TAR = (
     *("tar", "--create", "--file=-", "--blocking-factor=1", "--sort=name", "--numeric-owner"),

@@ -15,7 +15,7 @@ from typing import Any
 from wardian.drivers.rootfs import engine
 from wardian.errors import InvalidInput
 from wardian.linux import process
-from wardian.ports import TemplateJob
+from wardian.ports.rootfs import TemplateJob
 
 TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _ATOM = (

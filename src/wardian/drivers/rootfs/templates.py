@@ -12,7 +12,7 @@ from pathlib import Path
 
 from wardian.errors import HostFailed, InvalidInput, OutOfSpace
 from wardian.linux import files, syscalls
-from wardian.ports import TemplateJob
+from wardian.ports.rootfs import TemplateJob
 
 TEMPLATE_BYTES = 1024 * 1024
 RESOLVE = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS

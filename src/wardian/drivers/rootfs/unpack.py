@@ -15,7 +15,7 @@ from wardian.errors import HostFailed, InvalidInput, OutOfSpace
 from wardian.linux import confine, process, syscalls, userns
 from wardian.model import image as image_model
 from wardian.model.idmap import IdMap
-from wardian.ports import ImageFiles, Received
+from wardian.ports.rootfs import ImageFiles, Received
 
 TAR = ("tar", "--extract", "--file=-", "--numeric-owner", "--same-owner", "--preserve-permissions")
 TAR_ATTRIBUTES = ("--xattrs", "--xattrs-include=*", "--anchored", "--no-wildcards-match-slash")

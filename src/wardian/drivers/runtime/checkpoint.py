@@ -22,7 +22,7 @@ from wardian.errors import HostFailed, InvalidInput, OutOfSpace
 from wardian.linux import iproute, process, syscalls, userns
 from wardian.linux import mounts as mounts_of
 from wardian.model.plans import Nic
-from wardian.ports import StartPlan
+from wardian.ports.runtime import StartPlan
 
 T = TypeVar("T")
 

@@ -26,7 +26,7 @@ from wardian.model.confinement import Confinement
 from wardian.model.limits import Knob
 from wardian.model.paths import Paths
 from wardian.model.plans import Node
-from wardian.ports import Command, Process, Started, StartPlan, Usage
+from wardian.ports.runtime import Command, Process, Started, StartPlan, Usage
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from wardian.errors import InvalidInput
 from wardian.model import architectures, kernel_limits
 from wardian.model.nics import GATEWAYS, family, whole
 from wardian.model.plans import Mount, Nic
-from wardian.ports import StartPlan
+from wardian.ports.runtime import StartPlan
 
 PRIVILEGED_DROPPED = "sys_time sys_module sys_rawio mac_admin mac_override"
 """Capabilities (capabilities(7)) that a privileged container never gets. An unprivileged one keeps

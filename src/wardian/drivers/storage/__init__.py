@@ -18,7 +18,7 @@ from wardian.model.container import Pool
 from wardian.model.paths import Paths
 from wardian.model.pool_keys import LEAST_BYTES
 from wardian.model.units import parse_size
-from wardian.ports import Storage
+from wardian.ports.storage import Storage
 
 GIB = 1024**3
 DEFAULT_SHARE = 5

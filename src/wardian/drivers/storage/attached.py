@@ -24,7 +24,7 @@ from wardian.drivers.storage import folders, rsync, sockets, threads, tree
 from wardian.errors import HostFailed, InvalidInput, WardianError
 from wardian.linux import holders, mounts, process, syscalls
 from wardian.model.idmap import IdMap
-from wardian.ports import Traits, Volume
+from wardian.ports.storage import Traits, Volume
 
 log = logging.getLogger(__name__)
 

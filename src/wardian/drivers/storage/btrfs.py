@@ -15,7 +15,7 @@ from wardian.drivers.storage import btrfs_streams, folders, rsync, sockets, thre
 from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import btrfs, mounts, process, syscalls, userns
 from wardian.model.idmap import IdMap
-from wardian.ports import Space, Traits, Volume
+from wardian.ports.storage import Space, Traits, Volume
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from wardian.drivers.storage import folders, rsync, sockets, tree
 from wardian.errors import InvalidInput
 from wardian.model.idmap import IdMap
-from wardian.ports import Space, Traits, Volume
+from wardian.ports.storage import Space, Traits, Volume
 
 
 class DirStorage:

@@ -16,7 +16,7 @@ from pathlib import Path
 from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound, OutOfSpace, WardianError
 from wardian.linux import syscalls
 from wardian.model.idmap import IdMap
-from wardian.ports import Volume, VolumeKind
+from wardian.ports.storage import Volume, VolumeKind
 
 KINDS: dict[VolumeKind, tuple[str, int]] = {
     "container": ("containers", 0o711),

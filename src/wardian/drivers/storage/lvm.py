@@ -18,7 +18,7 @@ from wardian.drivers.storage.attached import AttachedStorage
 from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import lvm, mounts, process, syscalls
 from wardian.linux.lvm import LogicalVolume
-from wardian.ports import Space, Volume
+from wardian.ports.storage import Space, Volume
 
 CLAIM, MADE = "wardian=", "wardian.made"
 """Tags of a volume group or thin pool: which storage pool it belongs to; that it was made for that."""

@@ -19,7 +19,7 @@ from wardian.drivers.storage.layers import Chain, Layers
 from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import overlay, userns
 from wardian.model.idmap import IdMap
-from wardian.ports import Space, Traits, Volume
+from wardian.ports.storage import Space, Traits, Volume
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from wardian.drivers.storage import attached, folders
 from wardian.drivers.storage.attached import AttachedStorage
 from wardian.errors import InvalidInput
 from wardian.linux import mounts, zfs
-from wardian.ports import Space, Volume
+from wardian.ports.storage import Space, Volume
 
 CLAIM, MADE = "wardian:pool", "wardian:made"
 """Properties of our dataset: the folder of the storage pool it belongs to; that it was made for that."""
