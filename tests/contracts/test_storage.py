@@ -3,8 +3,8 @@
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -50,6 +50,15 @@ async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
                 await made.delete(volume)
             await made.delete_pool()
             assert {path.name for path in Path(folder).iterdir()} <= {"pool", "disk", "disk.img"}
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[int]:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def make(driver: str, folder: Path) -> Storage:
@@ -306,9 +315,8 @@ async def test_nested_subvolumes_are_copied_kept_and_deleted(storage: Storage) -
     await storage.create(ONE)
     top = await fill(storage, ONE)
     for folder, name in ((top, "sub"), (top / "sub", "deeper")):
-        fd = os.open(folder, os.O_RDONLY)
-        btrfs.create_subvolume(fd, name)
-        os.close(fd)
+        with opened(folder) as fd:
+            btrfs.create_subvolume(fd, name)
     (top / "sub/deeper/file").write_text("before")
     await storage.snapshot(ONE, SNAPSHOT)
     await storage.copy(ONE, TWO)
@@ -321,6 +329,22 @@ async def test_nested_subvolumes_are_copied_kept_and_deleted(storage: Storage) -
     (storage.path(ONE) / "rootfs/sub/deeper/file").write_text("writable")
     for volume in (ONE, TWO, SNAPSHOT):
         await storage.delete(volume)
+    assert await storage.volumes() == []
+
+
+async def test_many_nested_subvolumes_are_deleted(storage: Storage) -> None:
+    if storage.driver != "btrfs":
+        pytest.skip("only btrfs has subvolumes")
+    await storage.create(ONE)
+    (storage.path(ONE) / "folder").mkdir()
+    for folder, count in ((storage.path(ONE) / "folder", 258), (storage.path(ONE), 2)):
+        with opened(folder) as fd:
+            for number in range(count):
+                btrfs.create_subvolume(fd, f"{number} of them")
+    with opened(storage.path(ONE)) as fd:  # the kernel tells of 255 at once
+        assert len(set(btrfs.nested(fd))) == 260
+        assert {"folder/257 of them", "1 of them"} <= set(btrfs.nested(fd))
+    await storage.delete(ONE)
     assert await storage.volumes() == []
 
 

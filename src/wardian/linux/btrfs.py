@@ -3,6 +3,7 @@
 Each call blocks; drivers run them in a thread. Folders are given by fd, entries by name.
 """
 
+import errno
 import fcntl
 import os
 import struct
@@ -19,6 +20,8 @@ _SNAP_DESTROY = 0x5000940F
 _SUBVOL_SETFLAGS = 0x4008941A
 _INO_LOOKUP = 0xD0009412
 _GET_SUBVOL_INFO = 0x81F8943C
+_GET_SUBVOL_ROOTREF = 0xD000943D
+_INO_LOOKUP_USER = 0xD000943E
 _RDONLY = 1 << 1
 _NAME_BYTES = 4039
 _PATH_BYTES = 4087
@@ -60,6 +63,39 @@ def subvolume_id(fd: int) -> int:
     fcntl.ioctl(fd, _INO_LOOKUP, buffer)
     id: int = struct.unpack_from("=Q", buffer)[0]
     return id
+
+
+def nested(top_fd: int) -> list[str]:
+    """Paths in the subvolume, from its top, of those that are nested in it; not of those nested in them."""
+    found: list[str] = []
+    first, more = 0, True
+    while more:
+        # struct btrfs_ioctl_get_subvol_rootref_args: the lowest id, 255 pairs (id, folder), their number.
+        buffer = bytearray(struct.pack("=Q4080sB7x", first, b"", 0))
+        try:
+            fcntl.ioctl(top_fd, _GET_SUBVOL_ROOTREF, buffer)
+            more = False
+        except OSError as error:
+            if error.errno != errno.EOVERFLOW:  # the buffer is full, and tells where to go on
+                raise
+        first = struct.unpack_from("=Q", buffer)[0]
+        for number in range(buffer[4088]):
+            id, folder = struct.unpack_from("=QQ", buffer, 8 + 16 * number)
+            if path := _path_of(top_fd, id, folder):
+                found.append(path)
+    return found
+
+
+def _path_of(top_fd: int, id: int, folder: int) -> str:
+    """The path of the subvolume in a folder (by inode number); empty if it is gone."""
+    # struct btrfs_ioctl_ino_lookup_user_args: folder, id, name, path of the folder with a / behind.
+    buffer = bytearray(struct.pack("=QQ256s3824s", folder, id, b"", b""))
+    try:
+        fcntl.ioctl(top_fd, _INO_LOOKUP_USER, buffer)
+    except FileNotFoundError:
+        return ""
+    name, path = struct.unpack_from("=256s3824s", buffer, 16)
+    return os.fsdecode(path.split(b"\0")[0] + name.split(b"\0")[0])
 
 
 def is_subvolume(path: Path) -> bool:

@@ -205,26 +205,29 @@ class BtrfsStorage:
     def _clone(self, source: Volume, target: Volume, *, read_only: bool) -> None:
         origin, place = self._folders.existing(source), self._folders.free(target)
         made = folders.temporary(place)
-        self._clone_tree(origin, made)
-        if read_only:
-            with _folder(made) as fd:
-                btrfs.set_read_only(fd, True)
+        self._clone_tree(origin, made, read_only=read_only)
         folders.settle(made, place)
 
-    def _clone_tree(self, origin: Path, made: Path) -> None:
+    def _clone_tree(self, origin: Path, made: Path, *, read_only: bool = False) -> None:
         """Clone a subvolume with what is nested in it (a snapshot has empty folders in their place).
 
         Nested ones are opened below the top one, without links: a container may move them meanwhile.
+        Each call commits what the file system has gathered, so there are as few as possible.
         """
         with _folder(origin) as top, _folder(made.parent) as parent:
-            btrfs.snapshot(top, parent, made.name)
+            nested = _nested(top)
+            btrfs.snapshot(top, parent, made.name, read_only=read_only and not nested)
+            if read_only and not nested:
+                return
             made.chmod(0o700)  # whoever is let in to the origin
-            for nested in nested_subvolumes(origin):
-                inside = nested.relative_to(origin)
+            for inside in nested:
                 place = made / inside
                 with _inside(top, inside) as fd, _folder(place.parent) as folder:
                     place.rmdir()
                     btrfs.snapshot(fd, folder, place.name)
+            if read_only:
+                with _folder(made) as fd:
+                    btrfs.set_read_only(fd, True)
 
     async def restore(self, snapshot: Volume, target: Volume) -> None:
         """See ports.Storage."""
@@ -267,16 +270,12 @@ class BtrfsStorage:
 
     def _remove(self, top: Path) -> None:
         """Remove a subvolume, deepest nested one first."""
-        with _folder(top) as fd:
-            btrfs.set_read_only(fd, False)
-        try:
-            self._destroy(top)
-        except OSError as error:
-            if error.errno != 39:  # ENOTEMPTY: others are nested in it
-                raise
-            for nested in reversed(nested_subvolumes(top)):
-                self._destroy(nested)
-            self._destroy(top)
+        nested = nested_subvolumes(top)
+        for subvolume in nested and [top, *nested]:
+            with _folder(subvolume) as fd:
+                btrfs.set_read_only(fd, False)
+        for subvolume in reversed([top, *nested]):
+            self._destroy(subvolume)
 
     def _destroy(self, path: Path) -> None:
         with _folder(path.parent) as parent:
@@ -294,12 +293,11 @@ class BtrfsStorage:
         if btrfs.is_subvolume(path):
             self._remove(path)
             return
-        nested = nested_subvolumes(path)
-        for subvolume in nested:
-            with _folder(subvolume) as fd:
-                btrfs.set_read_only(fd, False)
-        for subvolume in reversed(nested):
-            self._destroy(subvolume)
+        for folder, names, _ in os.walk(path):
+            subvolumes = [name for name in names if btrfs.is_subvolume(Path(folder, name))]
+            for name in subvolumes:
+                self._remove(Path(folder, name))
+            names[:] = set(names) - set(subvolumes)
         shutil.rmtree(path)
 
     # --- volumes that travel -------------------------------------------------------------------
@@ -356,8 +354,7 @@ class BtrfsStorage:
             if not is_frozen:
                 btrfs.snapshot(top, folder, "0", read_only=True)
             found = [("", origin if is_frozen else made / "0")]
-            for number, nested in enumerate(nested_subvolumes(origin), 1):
-                inside = nested.relative_to(origin)
+            for number, inside in enumerate(_nested(top), 1):
                 with _inside(top, inside) as fd:
                     btrfs.snapshot(fd, folder, str(number), read_only=True)
                 found.append((str(inside), made / str(number)))
@@ -499,17 +496,14 @@ def _identity(place: Path) -> btrfs.Identity:
 
 
 def nested_subvolumes(top: Path) -> list[Path]:
-    """Subvolumes inside the tree, outer ones first. Links are not followed, other mounts not entered."""
+    """Subvolumes inside a subvolume, outer ones first: as the kernel lists them, nothing is searched."""
+    with _folder(top) as fd:
+        return [top / inside for inside in _nested(fd)]
+
+
+def _nested(top: int) -> list[Path]:
     found = []
-    device = top.lstat().st_dev
-    for folder, names, _ in os.walk(top, followlinks=False):
-        kept = []
-        for name in names:
-            path = Path(folder, name)
-            if path.is_symlink():
-                continue
-            if btrfs.is_subvolume(path) and path.lstat().st_dev != device:
-                found.append(path)
-            kept.append(name)
-        names[:] = kept
+    for inside in sorted(map(Path, btrfs.nested(top))):
+        with suppress(FileNotFoundError), _inside(top, inside) as fd:  # the container may move it meanwhile
+            found += [inside, *(inside / deeper for deeper in _nested(fd))]
     return found
