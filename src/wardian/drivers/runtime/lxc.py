@@ -21,6 +21,7 @@ from wardian.drivers.runtime import checkpoint, obstacles, render
 from wardian.drivers.runtime.apparmor import AppArmor
 from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import cgroups, prlimit, process, userns
+from wardian.linux.sealed import SealedProgram
 from wardian.model import cpus, idmap, kernel_limits
 from wardian.model.confinement import Confinement
 from wardian.model.limits import Knob
@@ -84,6 +85,7 @@ class Lxc:
         self._fifo = paths.containers / ".starts"
         self._seccomp = paths.security / "seccomp"
         self._apparmor = AppArmor(paths.security / "apparmor", paths.root)
+        self._attach: SealedProgram | None = None
         self._fifo_fd = -1
         self._fifo_rest = b""
         self._reboots: asyncio.Queue[Started] = asyncio.Queue()
@@ -105,6 +107,8 @@ class Lxc:
             asyncio.get_running_loop().remove_reader(self._fifo_fd)
             os.close(self._fifo_fd)
             self._fifo_fd = -1
+        if self._attach:
+            self._attach.close()
 
     # --- starting and finding ------------------------------------------------------------------
 
@@ -348,7 +352,8 @@ class Lxc:
 
     async def execute(self, started: Started, command: Command, fds: tuple[int, int, int]) -> Process:
         """See ports.Runtime."""
-        argv = [process.program("lxc-attach"), "-n", started.name, "-P", str(self._paths.containers)]
+        attach = process.program("lxc-attach")
+        argv = [attach, "-n", started.name, "-P", str(self._paths.containers)]
         argv += ["-u", str(command.uid), "-g", str(command.gid)]
         # The command inherits the environment of lxc-attach, which only root can read; arguments are
         # in everybody's list of processes.
@@ -363,6 +368,7 @@ class Lxc:
             argv = [process.program("prlimit"), *limits, *argv]
         child = await asyncio.create_subprocess_exec(
             *argv,
+            executable=self._sealed(attach) if argv[0] == attach else None,
             stdin=fds[0],
             stdout=fds[1],
             stderr=fds[2],
@@ -371,6 +377,16 @@ class Lxc:
             cwd=_cwd_for(command.cwd),
         )
         return LxcProcess(child)
+
+    def _sealed(self, attach: str) -> str | None:
+        """A copy of lxc-attach that need not copy itself; None: it is called as it is, and does."""
+        if self._attach is None:
+            self._attach = SealedProgram(attach)
+        try:
+            return self._attach.path()
+        except OSError as error:
+            log.info("%s is not kept in memory: %s", attach, error)
+            return None
 
     def limit_kernel(self, started: Started, wanted: Mapping[str, tuple[int, int] | None]) -> None:
         """See ports.Runtime."""
