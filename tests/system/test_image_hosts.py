@@ -117,6 +117,24 @@ def test_an_image_of_a_host_without_address_goes_through_the_client(user: Daemon
         far.daemon.lxc("image", "delete", own)
 
 
+def test_a_container_is_published_to_another_host(user: Daemon, far: Far) -> None:
+    """One way the target fetches the image, the other way it goes through the client."""
+    user.import_busybox("published")
+    user.lxc("init", "published", "near1", "-t", "c0.5-m0.2")
+    assert user.lxc("config", "get", "near1", "limits.memory") == "204MB\n"
+    far.daemon.lxc("init", "bb", "far1")
+    try:
+        for container, target, host in (("near1", "far:", far.daemon), ("far:far1", "local:", user)):
+            user.lxc("publish", container, target, "--alias", "sent", "--public", "colour=blue")
+            sent = image(host, "sent")
+            assert sent["public"] and sent["properties"]["colour"] == "blue"  # type: ignore[index]
+            other = user if host is far.daemon else far.daemon
+            assert sent["fingerprint"] not in [found["fingerprint"] for found in images(other)]
+            host.lxc("image", "delete", "sent")
+    finally:
+        far.daemon.lxc("delete", "far1")
+
+
 def test_relay_carries_images_of_two_files(user: Daemon, far: Far) -> None:
     user.lxc("image", "copy", "far:two", "local:", "--mode", "relay", "--alias", "two")
     assert image(user, "two")["fingerprint"] == image(far.daemon, "two")["fingerprint"]

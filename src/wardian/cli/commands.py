@@ -17,6 +17,7 @@ CREATE = (
     Flag("p,profile", "list", "Profile to apply to the new container"),
     Flag("c,config", "list", "Config key/value to apply to the new container"),
     Flag("s,storage", "str", "Storage pool of the new container"),
+    Flag("t,type", "str", "Instance type, as in t2.micro, aws:t2.micro or c2-m4 (2 CPUs, 4 GB)"),
 )
 ALONG = (
     Flag("p,profile", "list", "Profile to apply to the new container, instead of the source's"),
@@ -602,6 +603,7 @@ it with --force, and started again. Properties replace those of the image the co
 Examples:
     lxc publish c1 --alias web
     lxc publish c1/snap0 --alias web os=debian release=bookworm --public
+    lxc publish c1 other: --alias web                 the image is another host's, not this one's
     lxc publish c1 --force --compression zstd
 """,
         (

@@ -43,6 +43,8 @@ def _create(session: Session, values: Values, words: list[str]) -> tuple[Connect
         request["ephemeral"] = True
     if values.profile:
         request["profiles"] = [p for p in values.profile if p]
+    if values.type:
+        request["instance_type"] = values.type
     request["config"] = dict(pair(text) for text in values.config)
     if values.storage:
         request["devices"] = {"root": {"type": "disk", "path": "/", "pool": values.storage}}

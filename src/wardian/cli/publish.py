@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from wardian.client.config import Remote
+
 KNOWN = "The image already exists: "
 
 
 def publish(session: Session, values: Values, words: list[str]) -> int:
     """Make an image of a container or snapshot."""
     need(words, 1)
-    daemon, name = session.server(words[0])
+    remote, name = session.config.split(words[0])
+    daemon = target = session.at(remote)
     if not name:
         raise ApiError("Container name is mandatory")
     rest = words[1:]
@@ -26,8 +29,6 @@ def publish(session: Session, values: Values, words: list[str]) -> int:
         target, image = session.server(rest.pop(0))
         if image:
             raise ApiError('There is no "image name".  Did you want an alias?')
-        if target is not daemon:
-            raise ApiError("publish to the host of the container, then use `lxc image copy`")
     request = {
         "source": {"type": "snapshot" if "/" in name else "container", "name": name},
         "public": values.public,
@@ -36,16 +37,51 @@ def publish(session: Session, values: Values, words: list[str]) -> int:
     }
 
     def work() -> str:
-        return make(session, daemon, request, may_exist=values.reuse)
+        if target is daemon:
+            return make(session, daemon, request, may_exist=values.reuse)
+        return _make_elsewhere(session, remote, request, target, may_exist=values.reuse)
 
     fingerprint = work() if "/" in name else _stopped(session, daemon, name, work, force=values.force)
     for alias in values.alias:
-        old = _target(daemon, alias)
-        move_alias(daemon, alias, fingerprint)
+        old = _target(target, alias)
+        move_alias(target, alias, fingerprint)
         if values.reuse and old not in ("", fingerprint):
-            _delete_unnamed(session, daemon, old)
+            _delete_unnamed(session, target, old)
     print(f"Container published with fingerprint: {fingerprint}")
     return 0
+
+
+def _make_elsewhere(
+    session: Session, remote: Remote, request: dict[str, Any], target: Connection, *, may_exist: bool
+) -> str:
+    """Make an image at the container's host, for another one that gets it; the first keeps none."""
+    from wardian.cli import image_hosts
+
+    daemon = session.at(remote)
+    is_new = True
+    try:
+        fingerprint = make(session, daemon, request, may_exist=False)
+    except ApiError as error:
+        if not str(error).startswith(KNOWN):
+            raise
+        fingerprint, is_new = str(error).removeprefix(KNOWN), False
+    try:
+        if may_exist and _has(target, fingerprint):
+            return fingerprint
+        return image_hosts.copy(session, remote, fingerprint, target, {"public": request["public"]})
+    finally:
+        if is_new:
+            session.run(daemon, "DELETE", f"/1.0/images/{fingerprint}", quiet=True)
+
+
+def _has(daemon: Connection, fingerprint: str) -> bool:
+    try:
+        daemon.get(f"/1.0/images/{fingerprint}")
+    except ApiError as error:
+        if error.code != 404:
+            raise
+        return False
+    return True
 
 
 def _property(text: str) -> tuple[str, str]:

@@ -27,6 +27,7 @@ from wardian.model import (
     expand,
     forwards,
     idmap,
+    instance_types,
     keys,
     names,
     nics,
@@ -284,10 +285,6 @@ async def create(host: Host, request: ContainerCreate) -> Operation:
     """
     if request.source.type not in ("image", "none"):
         raise InvalidInput(f"unknown source type {request.source.type}")
-    if request.instance_type:
-        raise InvalidInput(
-            'field "instance_type" is not available in this version; set limits.* in "config"'
-        )
     if "/" in request.name:
         raise InvalidInput(f"Invalid container name: '{request.name}': '/' is reserved for snapshots")
     name = request.name or await random_name(host)
@@ -319,12 +316,13 @@ async def random_name(host: Host) -> str:
 async def _draft(host: Host, name: str, request: ContainerCreate) -> Container:
     """The container as asked for, with the root disk that it needs."""
     wanted = request.profiles if request.profiles is not None else ["default"]
+    size = instance_types.limits(request.instance_type) if request.instance_type else {}
     draft = Container(
         name=name,
         architecture=architectures.canonical(request.architecture or host.machine.architectures[0]),
         created_at=datetime.now(UTC),
         pool="",
-        config={k: v for k, v in (request.config or {}).items() if v != ""},
+        config=size | {k: v for k, v in (request.config or {}).items() if v != ""},
         devices=request.devices or {},
         profiles=wanted,
         ephemeral=request.ephemeral,
