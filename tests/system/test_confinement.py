@@ -3,6 +3,7 @@
 import concurrent.futures
 import itertools
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -26,6 +27,10 @@ def test_the_usual_policy_is_in_force(daemon: Daemon, container: str) -> None:
     assert "Seccomp:\t2\n" in text
     refused = daemon.run("exec", container, "--", "sh", "-c", FORCED_UMOUNT)
     assert b"umount" in refused.stderr
+    node = daemon.folder / "lxd/storage-pools/default/containers" / container / "rootfs/node"
+    os.mknod(node, 0o20666, os.makedev(1, 5))  # /dev/zero, which may be used in /dev
+    refused = daemon.run("exec", container, "--", "head", "-c", "1", "/node")
+    assert b"Permission denied" in refused.stderr
 
 
 @needs_apparmor

@@ -98,6 +98,13 @@ def _path_of(top_fd: int, id: int, folder: int) -> str:
     return os.fsdecode(path.split(b"\0")[0] + name.split(b"\0")[0])
 
 
+def path_in_subvolume(fd: int) -> str:
+    """The path of an open folder from the top of the subvolume that holds it; "" for the top itself."""
+    buffer = bytearray(struct.pack("=QQ4080s", 0, os.fstat(fd).st_ino, b""))
+    fcntl.ioctl(fd, _INO_LOOKUP, buffer)
+    return os.fsdecode(bytes(buffer[16:]).partition(b"\0")[0]).rstrip("/")
+
+
 def is_subvolume(path: Path) -> bool:
     """Whether a folder on btrfs is the top of a subvolume."""
     try:

@@ -37,7 +37,7 @@ def keys_of(text: str, key: str) -> list[str]:
 def test_an_unprivileged_container_has_a_map_and_an_idmapped_root() -> None:
     text = render.container_config(PLAN, AROUND)
     assert keys_of(text, "lxc.idmap") == ["u 0 1000000 65536", "g 0 1000000 65536"]
-    assert keys_of(text, "lxc.rootfs.options") == ["idmap=container"]
+    assert keys_of(text, "lxc.rootfs.options") == ["idmap=container,nodev"]
     assert keys_of(text, "lxc.cap.drop") == []
     assert keys_of(text, "lxc.cgroup.devices.deny") == ["a"]
     assert keys_of(text, "lxc.seccomp.profile") == ["/sec/seccomp"]

@@ -295,6 +295,7 @@ def _bind_root(plan: StartPlan, place: Path, namespace: int) -> None:
     tree = syscalls.open_tree(syscalls.AT_FDCWD, plan.rootfs, syscalls.OPEN_TREE_CLONE)
     try:
         flags = syscalls.MOUNT_ATTR_IDMAP if namespace else 0
+        flags |= syscalls.MOUNT_ATTR_NODEV if plan.idmap.ranges else 0
         flags |= syscalls.MOUNT_ATTR_RDONLY if plan.read_only else 0
         syscalls.mount_setattr(tree, attr_set=flags, propagation=syscalls.MS_PRIVATE, userns_fd=namespace)
         syscalls.move_mount(tree, place)

@@ -138,7 +138,10 @@ def _lines(plan: StartPlan, around: Surroundings, *, restored: bool) -> Iterator
 def _rootfs(plan: StartPlan) -> Iterator[str]:
     yield _line("lxc.rootfs.path", f"dir:{plan.rootfs}")
     options = [] if plan.shifted or not plan.idmap.ranges else ["idmap=container"]
+    # Nobody could make one inside; files that came from elsewhere, or from a privileged time, may have some.
+    options += ["nodev"] if plan.idmap.ranges else []
     options += ["ro"] if plan.read_only else []
+
     if options:
         yield _line("lxc.rootfs.options", ",".join(options))
     for entry in plan.idmap.ranges:

@@ -153,15 +153,13 @@ class AttachedStorage(abc.ABC):
 
     async def create(self, volume: Volume) -> None:
         """See ports.Storage."""
-        place = self._folders.free(volume)
-        with self._said(f'create volume "{volume.name}"'):
+        with self._said(f'create volume "{volume.name}"'), self._folders.free(volume) as place:
             async with self._fresh(volume) as made:
                 folders.settle(made, place)
 
     async def copy(self, source: Volume, target: Volume) -> None:
         """See ports.Storage."""
-        place = self._folders.free(target)
-        with self._said(f'copy volume "{source.name}"'):
+        with self._said(f'copy volume "{source.name}"'), self._folders.free(target) as place:
             async with self._cloned(source, target) as made:
                 folders.settle(made, place)
 
@@ -184,7 +182,9 @@ class AttachedStorage(abc.ABC):
             place = self._folders.existing(volume)
             if volume.is_snapshot != new.is_snapshot:
                 await self._unmount(place)
-            folders.settle(place, self._folders.free(new))
+            with self._folders.free(new) as free:
+                folders.settle(place, free)
+            self._folders.tidy(place)
 
     async def delete(self, volume: Volume) -> None:
         """See ports.Storage."""
@@ -201,6 +201,7 @@ class AttachedStorage(abc.ABC):
                 with suppress(OSError):  # it is still there, under its name
                     os.rename(doomed, place)
                 raise
+            self._folders.tidy(place)
 
     async def sweep(self) -> None:
         """See ports.Storage."""
@@ -210,6 +211,7 @@ class AttachedStorage(abc.ABC):
         for backing in await self._backings():
             if backing not in needed:
                 await self._drop(backing)
+        self._folders.tidy_all()
 
     @asynccontextmanager
     async def _making(self, place: Path, backing: str) -> AsyncIterator[Path]:
@@ -305,9 +307,9 @@ class AttachedStorage(abc.ABC):
         """See ports.Storage."""
         async with sockets.ending(fd):
             rsync.refuse_others(transport)
-            place = self._folders.free(volume)
-            async with self._received(volume, fd, base) as made:
-                folders.settle(made, place)
+            with self._folders.free(volume) as place:
+                async with self._received(volume, fd, base) as made:
+                    folders.settle(made, place)
 
     async def refresh(self, volume: Volume, fd: int) -> None:
         """See ports.Storage."""

@@ -5,40 +5,20 @@ The pool is a loop file of ours, a block device, or a folder on a btrfs that exi
 
 import os
 import platform
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from wardian.drivers.storage import btrfs_streams, folders, rsync, sockets, threads, tree
+from wardian.drivers.storage import btrfs_streams, folders, rsync, sockets, subvolumes, threads, tree
 from wardian.errors import HostFailed, InvalidInput
-from wardian.linux import btrfs, mounts, process, syscalls, userns
+from wardian.linux import btrfs, mounts, process, userns
 from wardian.model.idmap import IdMap
 from wardian.ports.storage import Space, Traits, Volume
 
 T = TypeVar("T")
 
 MOUNT_OPTIONS = "user_subvol_rm_allowed,discard=async"
-
-
-@contextmanager
-def _folder(path: Path) -> Iterator[int]:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-@contextmanager
-def _inside(top: int, path: Path) -> Iterator[int]:
-    resolve = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_XDEV
-    fd = syscalls.openat2(top, path, os.O_RDONLY | os.O_DIRECTORY, resolve=resolve)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 class BtrfsStorage:
@@ -177,15 +157,9 @@ class BtrfsStorage:
         await self._do(what, lambda: self._create(volume), lambda: self._delete(volume))
 
     def _create(self, volume: Volume) -> None:
-        place = self._folders.free(volume)
-        made = folders.temporary(place)
-        self._empty(made)
-        folders.settle(made, place)
-
-    def _empty(self, made: Path) -> None:
-        with _folder(made.parent) as parent:
-            btrfs.create_subvolume(parent, made.name)
-        made.chmod(0o700)
+        with self._folders.free(volume) as place, subvolumes.making(folders.temporary(place)) as made:
+            subvolumes.make(made)
+            folders.settle(made, place)
 
     async def copy(self, source: Volume, target: Volume) -> None:
         """See ports.Storage."""
@@ -203,31 +177,10 @@ class BtrfsStorage:
         )
 
     def _clone(self, source: Volume, target: Volume, *, read_only: bool) -> None:
-        origin, place = self._folders.existing(source), self._folders.free(target)
-        made = folders.temporary(place)
-        self._clone_tree(origin, made, read_only=read_only)
-        folders.settle(made, place)
-
-    def _clone_tree(self, origin: Path, made: Path, *, read_only: bool = False) -> None:
-        """Clone a subvolume with what is nested in it (a snapshot has empty folders in their place).
-
-        Nested ones are opened below the top one, without links: a container may move them meanwhile.
-        Each call commits what the file system has gathered, so there are as few as possible.
-        """
-        with _folder(origin) as top, _folder(made.parent) as parent:
-            nested = _nested(top)
-            btrfs.snapshot(top, parent, made.name, read_only=read_only and not nested)
-            if read_only and not nested:
-                return
-            made.chmod(0o700)  # whoever is let in to the origin
-            for inside in nested:
-                place = made / inside
-                with _inside(top, inside) as fd, _folder(place.parent) as folder:
-                    place.rmdir()
-                    btrfs.snapshot(fd, folder, place.name)
-            if read_only:
-                with _folder(made) as fd:
-                    btrfs.set_read_only(fd, True)
+        origin = self._folders.existing(source)
+        with self._folders.free(target) as place, subvolumes.making(folders.temporary(place)) as made:
+            subvolumes.clone(origin, made, read_only=read_only)
+            folders.settle(made, place)
 
     async def restore(self, snapshot: Volume, target: Volume) -> None:
         """See ports.Storage."""
@@ -235,10 +188,9 @@ class BtrfsStorage:
 
     def _restore(self, snapshot: Volume, target: Volume) -> None:
         origin, place = self._folders.existing(snapshot), self._folders.existing(target)
-        made = folders.temporary(place)
-        self._clone_tree(origin, made)
-        folders.exchange(made, place)
-        self._remove(made)
+        with subvolumes.making(folders.temporary(place)) as made:
+            subvolumes.clone(origin, made)
+            folders.exchange(made, place)
 
     async def rename(self, volume: Volume, new: Volume) -> None:
         """See ports.Storage."""
@@ -247,13 +199,14 @@ class BtrfsStorage:
 
     def _rename(self, volume: Volume, new: Volume) -> None:
         """Rename; the kernel moves no read-only subvolume to another folder."""
-        origin, place = self._folders.existing(volume), self._folders.free(new)
-        with _folder(origin) as fd:
+        origin = self._folders.existing(volume)
+        with subvolumes.folder(origin) as fd, self._folders.free(new) as place:
             if volume.is_snapshot:
                 btrfs.set_read_only(fd, False)
             folders.settle(origin, place)
             if new.is_snapshot:
                 btrfs.set_read_only(fd, True)
+        self._folders.tidy(origin)
 
     async def delete(self, volume: Volume) -> None:
         """See ports.Storage."""
@@ -266,39 +219,13 @@ class BtrfsStorage:
         tree.refuse_mounts(place)
         doomed = folders.temporary(place)
         os.rename(place, doomed)
-        self._remove(doomed)
-
-    def _remove(self, top: Path) -> None:
-        """Remove a subvolume, deepest nested one first."""
-        nested = nested_subvolumes(top)
-        for subvolume in nested and [top, *nested]:
-            with _folder(subvolume) as fd:
-                btrfs.set_read_only(fd, False)
-        for subvolume in reversed([top, *nested]):
-            self._destroy(subvolume)
-
-    def _destroy(self, path: Path) -> None:
-        with _folder(path.parent) as parent:
-            btrfs.delete_subvolume(parent, path.name)
+        subvolumes.remove(doomed)
+        self._folders.tidy(place)
 
     async def sweep(self) -> None:
         """See ports.Storage."""
         for path in self._folders.remains():
-            await self._do("sweep", lambda path=path: self._discard(path))  # type: ignore[misc]
-
-    def _discard(self, path: Path) -> None:
-        """Remove something in the making: a subvolume, or a folder with subvolumes that were received."""
-        if not path.exists():
-            return
-        if btrfs.is_subvolume(path):
-            self._remove(path)
-            return
-        for folder, names, _ in os.walk(path):
-            subvolumes = [name for name in names if btrfs.is_subvolume(Path(folder, name))]
-            for name in subvolumes:
-                self._remove(Path(folder, name))
-            names[:] = set(names) - set(subvolumes)
-        shutil.rmtree(path)
+            await self._do("sweep", lambda path=path: subvolumes.discard(path))  # type: ignore[misc]
 
     # --- volumes that travel -------------------------------------------------------------------
 
@@ -309,7 +236,7 @@ class BtrfsStorage:
     async def origin(self, snapshot: Volume) -> str:
         """See ports.Storage."""
         place = self._folders.existing(snapshot)
-        return (await self._do("read a volume", lambda: _identity(place))).content.hex()
+        return (await self._do("read a volume", lambda: subvolumes.identity(place))).content.hex()
 
     async def send(self, volume: Volume, fd: int, transport: str, base: Volume | None = None) -> None:
         """See ports.Storage."""
@@ -321,85 +248,78 @@ class BtrfsStorage:
                 await self._send_files(volume, origin, fd, what)
                 return
             parent = await self._do(what, lambda: self._parent(base))
-            made = folders.temporary(origin)
-            try:
-                frozen = await self._do(what, lambda: self._freeze(origin, made, volume.is_snapshot))
+            async with self._making(what, origin) as made:
+                frozen = await self._do(
+                    what, lambda: subvolumes.freeze(origin, made, is_frozen=volume.is_snapshot)
+                )
                 await btrfs_streams.send(frozen, parent, fd, what)
-            finally:
-                await self._do(what, lambda: self._discard(made))
 
     def _parent(self, base: Volume | None) -> Path | None:
         """The base, unless others are nested in it: put together where it was received, it is none there."""
         if base is None:
             return None
         place = self._folders.existing(base)
-        return None if nested_subvolumes(place) else place
+        return None if subvolumes.nested(place) else place
 
     async def _send_files(self, volume: Volume, origin: Path, fd: int, what: str) -> None:
         """Send by rsync what the volume is at this moment."""
         if volume.is_snapshot:
             await rsync.send(origin, fd, what)
             return
-        made = folders.temporary(origin)
-        try:
-            await self._do(what, lambda: self._clone_tree(origin, made))
+        async with self._making(what, origin) as made:
+            await self._do(what, lambda: subvolumes.clone(origin, made))
             await rsync.send(made, fd, what)
-        finally:
-            await self._do(what, lambda: self._discard(made))
-
-    def _freeze(self, origin: Path, made: Path, is_frozen: bool) -> list[tuple[str, Path]]:
-        """Read-only subvolumes with what the volume is, below `made`; nested ones with their paths in it."""
-        made.mkdir(mode=0o700)
-        with _folder(origin) as top, _folder(made) as folder:
-            if not is_frozen:
-                btrfs.snapshot(top, folder, "0", read_only=True)
-            found = [("", origin if is_frozen else made / "0")]
-            for number, inside in enumerate(_nested(top), 1):
-                with _inside(top, inside) as fd:
-                    btrfs.snapshot(fd, folder, str(number), read_only=True)
-                found.append((str(inside), made / str(number)))
-        return found
 
     async def receive(self, volume: Volume, fd: int, transport: str, base: Volume | None = None) -> None:
         """See ports.Storage."""
         async with sockets.ending(fd):
             what = f'receive volume "{volume.name}"'
-            place = self._folders.free(volume)
-            made, settled = folders.temporary(place), folders.temporary(place)
             origin = self._folders.existing(base) if base else None
-
-            def take_back() -> None:
-                self._delete(volume)
-
-            try:
-                if transport != btrfs_streams.NAME:
+            with self._folders.free(volume) as place:
+                async with self._making(what, place) as made:
+                    if transport == btrfs_streams.NAME:
+                        await self._receive_subvolumes(what, volume, fd, made, place, origin)
+                        return
                     rsync.refuse_others(transport)
                     await self._do(
-                        what, lambda: self._clone_tree(origin, made) if origin else self._empty(made)
+                        what, lambda: subvolumes.clone(origin, made) if origin else subvolumes.make(made)
                     )
                     await rsync.receive(made, fd, what)
-                    await self._do(what, lambda: self._settle(made, volume, place), take_back)
-                    return
-                await self._do(what, lambda: made.mkdir(mode=0o700))
-                received = await btrfs_streams.receive(made, fd, what)
-                await self._do(what, lambda: self._check_parents(received, origin))
-                await self._do(what, lambda: self._assemble(received, settled, volume, place), take_back)
-            finally:
-                await self._do(what, lambda: self._discard(made))
-                await self._do(what, lambda: self._discard(settled))
+                    await self._do(
+                        what, lambda: self._settle(made, volume, place), lambda: self._delete(volume)
+                    )
+
+    @asynccontextmanager
+    async def _making(self, what: str, place: Path) -> AsyncIterator[Path]:
+        """A temporary name beside a place; what has it at the end is removed."""
+        made = folders.temporary(place)
+        try:
+            yield made
+        finally:
+            await self._do(what, lambda: subvolumes.discard(made))
+
+    async def _receive_subvolumes(
+        self, what: str, volume: Volume, fd: int, made: Path, place: Path, base: Path | None
+    ) -> None:
+        async with self._making(what, place) as settled:
+            await self._do(what, lambda: made.mkdir(mode=0o700))
+            received = await btrfs_streams.receive(made, fd, what, base)
+            await self._do(what, lambda: self._check_parents(received, base))
+            await self._do(
+                what,
+                lambda: self._assemble(received, settled, volume, place),
+                lambda: self._delete(volume),
+            )
 
     async def refresh(self, volume: Volume, fd: int) -> None:
         """See ports.Storage."""
         async with sockets.ending(fd):
             what = f'receive volume "{volume.name}"'
             place = self._folders.existing(volume)
-            made = folders.temporary(place)
-            try:
-                await self._do(what, lambda: self._clone_tree(place, made))
+            async with self._making(what, place) as made:
+                await self._do(what, lambda: subvolumes.clone(place, made))
                 await rsync.receive(made, fd, what)
                 await self._do(what, lambda: self._take_over(made, volume, place))
-            finally:
-                await self._do(what, lambda: self._discard(made))
 
     def _take_over(self, made: Path, volume: Volume, place: Path) -> None:
         folders.shut(made)
@@ -411,7 +331,7 @@ class BtrfsStorage:
         folders.shut(made)
         folders.check_layout(made, volume.kind)
         if volume.is_snapshot:
-            with _folder(made) as fd:
+            with subvolumes.folder(made) as fd:
                 btrfs.set_read_only(fd, True)
         folders.settle(made, place)
 
@@ -423,16 +343,16 @@ class BtrfsStorage:
         One without others stays what was received, if it is a snapshot: so it can be a base later on.
         """
         whole = volume.is_snapshot and len(received) == 1
-        with _folder(received[0][1]) as top, _folder(made.parent) as parent:
+        with subvolumes.folder(received[0][1]) as top, subvolumes.folder(made.parent) as parent:
             btrfs.snapshot(top, parent, made.name, read_only=whole)
         if whole:
             folders.check_layout(made, volume.kind)
             folders.settle(made, place)
             return
-        with _folder(made) as top:
+        with subvolumes.folder(made) as top:
             for path, subvolume in received[1:]:
                 inside = Path(path)
-                with _inside(top, inside.parent) as folder, _folder(subvolume) as fd:
+                with subvolumes.inside(top, inside.parent) as folder, subvolumes.folder(subvolume) as fd:
                     btrfs.snapshot(fd, folder, inside.name)
         self._settle(made, volume, place)
 
@@ -440,13 +360,13 @@ class BtrfsStorage:
         """InvalidInput if a stream was made from anything here but the base: it would show its files."""
         known = {bytes(16)}
         if base is not None:
-            content = _identity(base).content
+            content = subvolumes.identity(base).content
             places = (self._folders.path(volume) for volume in self._folders.volumes() if volume.is_snapshot)
-            known |= {found.own for found in map(_identity, places) if found.content == content}
+            known |= {found.own for found in map(subvolumes.identity, places) if found.content == content}
         for path, subvolume in received:
             if not btrfs.is_subvolume(subvolume) or subvolume.is_symlink():
                 raise InvalidInput("what was received is no subvolume")
-            if _identity(subvolume).parent not in (known if not path else {bytes(16)}):
+            if subvolumes.identity(subvolume).parent not in (known if not path else {bytes(16)}):
                 raise InvalidInput(
                     "what was received is the difference to another volume than was asked for"
                 )
@@ -476,7 +396,7 @@ class BtrfsStorage:
         await process.check(what, ["btrfs", "qgroup", "limit", bound, await self._group(volume), root])
 
     async def _group(self, volume: Volume) -> str:
-        with _folder(self._folders.existing(volume)) as fd:
+        with subvolumes.folder(self._folders.existing(volume)) as fd:
             return f"0/{btrfs.subvolume_id(fd)}"
 
     async def space(self) -> Space:
@@ -488,22 +408,3 @@ class BtrfsStorage:
             return await threads.run(work, take_back)
         except OSError as error:
             raise folders.failed(what, self.name, error) from error
-
-
-def _identity(place: Path) -> btrfs.Identity:
-    with _folder(place) as fd:
-        return btrfs.identity(fd)
-
-
-def nested_subvolumes(top: Path) -> list[Path]:
-    """Subvolumes inside a subvolume, outer ones first: as the kernel lists them, nothing is searched."""
-    with _folder(top) as fd:
-        return [top / inside for inside in _nested(fd)]
-
-
-def _nested(top: int) -> list[Path]:
-    found = []
-    for inside in sorted(map(Path, btrfs.nested(top))):
-        with suppress(FileNotFoundError), _inside(top, inside) as fd:  # the container may move it meanwhile
-            found += [inside, *(inside / deeper for deeper in _nested(fd))]
-    return found

@@ -12,14 +12,19 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from wardian.drivers.storage import sockets
+from wardian.drivers.storage import confined, sockets, subvolumes
 from wardian.errors import HostFailed, InvalidInput
+from wardian.linux import btrfs
 
 NAME = "btrfs"
 LIST_BYTES = 1 << 20
 LENGTH_BYTES = 4
-RIGHTS = "-all,+chown,+dac_override,+fowner,+fsetid,+mknod,+setfcap,+sys_admin,+sys_chroot"
-CONFINED = ("setpriv", "--no-new-privs", f"--bounding-set={RIGHTS}", "--inh-caps=-all", "--")
+POOL = "/pool"
+"""Where a receiver believes the file system to be."""
+RECEIVER = ("btrfs", "-q", "receive", "--chroot", "-e", "-m", POOL, "--", "/target")
+
+OTHER_BASE = ("find parent subvolume", "not find parent", "changed your default subvolume")
+"""Complaints of a receiver that cannot find, or cannot open, what a stream builds on."""
 
 
 async def send(subvolumes: Sequence[tuple[str, Path]], parent: Path | None, fd: int, what: str) -> None:
@@ -40,14 +45,27 @@ async def send(subvolumes: Sequence[tuple[str, Path]], parent: Path | None, fd: 
     sockets.end(fd)
 
 
-async def receive(folder: Path, fd: int, what: str) -> list[tuple[str, Path]]:
-    """The subvolumes that `send` was called with, made below an empty folder on btrfs."""
+async def receive(folder: Path, fd: int, what: str, base: Path | None) -> list[tuple[str, Path]]:
+    """The subvolumes that `send` was called with, made below an empty folder on btrfs.
+
+    A stream may clone from any subvolume whose UUID it names, write to devices that it has made, and follow
+    links; so all that its receiver can open of the host is the new subvolume, and to read the base.
+    """
     found = []
+    pool, inside = folder / "pool", ""
+    pool.mkdir(mode=0o700)
+    if base is not None:
+        inside = await asyncio.to_thread(_mirror, base, pool)
     for number, path in enumerate(["", *await _nested(fd, what)]):
         place = folder / str(number)
         place.mkdir(mode=0o700)
-        argv = [*CONFINED, "btrfs", "-q", "receive", "--chroot", "-e", "--", str(place)]
-        status, said = await sockets.run(argv, stdin=fd)
+        beside = [(POOL, pool)]
+        if base is not None and number == 0:
+            beside.append((f"{POOL}/{inside}", base))
+        with confined.shown(place, writable=True) as target:
+            status, said = await confined.run(RECEIVER, target, confined.SUBVOLUMES, stdin=fd, beside=beside)
+        if status and any(words in said for words in OTHER_BASE):
+            raise InvalidInput(f"cannot {what}: what came is the difference to another volume")
         if status:
             raise sockets.failed(what, _reason(said), said)
         entries = list(place.iterdir())
@@ -55,6 +73,17 @@ async def receive(folder: Path, fd: int, what: str) -> list[tuple[str, Path]]:
             raise InvalidInput(f"cannot {what}: what came is not one subvolume")
         found.append((path, entries[0]))
     return found
+
+
+def _mirror(base: Path, pool: Path) -> str:
+    """Make folders in an empty one that are like those above the base: there the receiver looks for it.
+
+    Returns the path of the last one.
+    """
+    with subvolumes.folder(base.parent) as fd:
+        inside = f"{btrfs.path_in_subvolume(fd)}/{base.name}".lstrip("/")
+    (pool / inside).mkdir(mode=0o700, parents=True)
+    return inside
 
 
 def _reason(said: str) -> str:

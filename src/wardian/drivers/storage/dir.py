@@ -72,24 +72,25 @@ class DirStorage:
 
     async def create(self, volume: Volume) -> None:
         """See ports.Storage."""
-        place = self._folders.free(volume)
         try:
-            made = folders.temporary(place)
-            made.mkdir(mode=0o700)
-            folders.settle(made, place)
+            with self._folders.free(volume) as place:
+                made = folders.temporary(place)
+                made.mkdir(mode=0o700)
+                folders.settle(made, place)
         except OSError as error:
             raise folders.failed(f'create volume "{volume.name}"', self.name, error) from error
 
     async def copy(self, source: Volume, target: Volume) -> None:
         """See ports.Storage."""
-        origin, place = self._folders.existing(source), self._folders.free(target)
-        made = folders.temporary(place)
-        try:
-            await tree.copy(origin, made, self.name)
-            folders.settle(made, place)
-        except BaseException:
-            await tree.remove(made)
-            raise
+        origin = self._folders.existing(source)
+        with self._folders.free(target) as place:
+            made = folders.temporary(place)
+            try:
+                await tree.copy(origin, made, self.name)
+                folders.settle(made, place)
+            except BaseException:
+                await tree.remove(made)
+                raise
 
     async def snapshot(self, source: Volume, target: Volume) -> None:
         """See ports.Storage."""
@@ -107,7 +108,10 @@ class DirStorage:
 
     async def rename(self, volume: Volume, new: Volume) -> None:
         """See ports.Storage."""
-        folders.settle(self._folders.existing(volume), self._folders.free(new))
+        origin = self._folders.existing(volume)
+        with self._folders.free(new) as place:
+            folders.settle(origin, place)
+        self._folders.tidy(origin)
 
     async def delete(self, volume: Volume) -> None:
         """See ports.Storage."""
@@ -119,6 +123,7 @@ class DirStorage:
         except FileNotFoundError:
             return
         await tree.remove(doomed)
+        self._folders.tidy(place)
 
     def transports(self) -> tuple[str, ...]:
         """See ports.Storage."""
@@ -138,14 +143,14 @@ class DirStorage:
         """See ports.Storage."""
         async with sockets.ending(fd):
             rsync.refuse_others(transport)
-            place = self._folders.free(volume)
-            made = folders.temporary(place)
-            try:
-                await self._receive(made, volume, fd, self._folders.existing(base) if base else None)
-                folders.settle(made, place)
-            except BaseException:
-                await tree.remove(made)
-                raise
+            with self._folders.free(volume) as place:
+                made = folders.temporary(place)
+                try:
+                    await self._receive(made, volume, fd, self._folders.existing(base) if base else None)
+                    folders.settle(made, place)
+                except BaseException:
+                    await tree.remove(made)
+                    raise
 
     async def refresh(self, volume: Volume, fd: int) -> None:
         """See ports.Storage."""
@@ -176,6 +181,7 @@ class DirStorage:
         """See ports.Storage."""
         for path in self._folders.remains():
             await tree.remove(path)
+        self._folders.tidy_all()
 
     async def usage(self, volume: Volume) -> int | None:
         """See ports.Storage."""

@@ -10,7 +10,10 @@ renamed out of its place as the first step of its removal. So a name without the
 import os
 import secrets
 import stat
-from contextlib import suppress
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotFound, OutOfSpace, WardianError
@@ -27,7 +30,7 @@ KINDS: dict[VolumeKind, tuple[str, int]] = {
 }
 """Modes: files may be setuid root, and no user of the host may come near them. Of containers each volume
 is closed itself, but to the root of its own (`admit`)."""
-NESTED = ("snapshot", "custom-snapshot")
+NESTED: tuple[VolumeKind, ...] = ("snapshot", "custom-snapshot")
 MARK = ".tmp-"
 NO_SPACE = (28, 122)
 """ENOSPC, EDQUOT."""
@@ -38,6 +41,9 @@ class Folders:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._lock = threading.Lock()
+        self._wanted: Counter[Path] = Counter()
+        """Folders in which something is about to be made, which are not to go."""
 
     def make(self) -> None:
         """The folders for each kind of volume; idempotent."""
@@ -45,6 +51,12 @@ class Folders:
             folder = self.root / name
             folder.mkdir(exist_ok=True)
             folder.chmod(mode)
+
+    def tidy_all(self) -> None:
+        """Remove the folders of owners that have nothing; called while nobody makes anything."""
+        for kind in NESTED:
+            for owner in (self.root / KINDS[kind][0]).iterdir():
+                self.tidy(owner / MARK)
 
     def unmake(self) -> None:
         """Remove the folders, which are empty; OSError if somebody has put something there."""
@@ -71,13 +83,34 @@ class Folders:
             raise NotFound(f'{volume.kind} volume "{volume.name}" does not exist in {self.root}')
         return path
 
-    def free(self, volume: Volume) -> Path:
-        """The place of a volume that does not exist, its parent made; AlreadyExists otherwise."""
+    @contextmanager
+    def free(self, volume: Volume) -> Iterator[Path]:
+        """The place of a volume that does not exist, its parent made; AlreadyExists otherwise.
+
+        The parent stays for as long as the block lasts; then it goes if nothing was put there.
+        """
         path = self.path(volume)
         if os.path.lexists(path):
             raise AlreadyExists(f'{volume.kind} volume "{volume.name}" already exists')
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        return path
+        with self._lock:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            self._wanted[path.parent] += 1
+        try:
+            yield path
+        finally:
+            with self._lock:
+                self._wanted[path.parent] -= 1
+            self.tidy(path)
+
+    def tidy(self, place: Path) -> None:
+        """A volume is no longer at this place: the folder of its owner goes with the last one in it."""
+        if place.parent.parent == self.root:
+            return
+        with self._lock:
+            if not self._wanted[place.parent]:
+                del self._wanted[place.parent]
+                with suppress(OSError):  # others are in it, or it is gone
+                    place.parent.rmdir()
 
     def volumes(self) -> list[Volume]:
         """All whole volumes, sorted."""

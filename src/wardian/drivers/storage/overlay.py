@@ -190,19 +190,21 @@ class OverlayStorage:
 
     async def create(self, volume: Volume) -> None:
         """See ports.Storage."""
-        place = self._folders.free(volume)
-        await self._do(f'create volume "{volume.name}"', lambda: folders.settle(_new_place(place), place))
+        with self._folders.free(volume) as place:
+            await self._do(
+                f'create volume "{volume.name}"', lambda: folders.settle(_new_place(place), place)
+            )
 
     async def copy(self, source: Volume, target: Volume) -> None:
         """See ports.Storage."""
-        place = self._folders.free(target)
-        made = await self._cloned(source, target, target.kind == "container")
-        try:
-            what = f'copy volume "{source.name}"'
-            await self._do(what, lambda: folders.settle(made, place), lambda: os.rename(place, made))
-        except BaseException:
-            await self._remove(made)
-            raise
+        with self._folders.free(target) as place:
+            made = await self._cloned(source, target, target.kind == "container")
+            try:
+                what = f'copy volume "{source.name}"'
+                await self._do(what, lambda: folders.settle(made, place), lambda: os.rename(place, made))
+            except BaseException:
+                await self._remove(made)
+                raise
 
     async def snapshot(self, source: Volume, target: Volume) -> None:
         """See ports.Storage."""
@@ -336,7 +338,9 @@ class OverlayStorage:
         def rename() -> None:
             place = self._existing(volume)
             stacks.unmount(place / VOLUME / "rootfs")
-            folders.settle(place, self._folders.free(new))
+            with self._folders.free(new) as free:
+                folders.settle(place, free)
+            self._folders.tidy(place)
 
         await self._do(f'rename volume "{volume.name}"', rename)
 
@@ -350,6 +354,7 @@ class OverlayStorage:
         except FileNotFoundError:
             return
         await self._remove(doomed)
+        self._folders.tidy(place)
 
     async def _remove(self, doomed: Path) -> None:
         """Remove a place that has a temporary name, with the layers that only it had."""
@@ -400,13 +405,13 @@ class OverlayStorage:
         """See ports.Storage."""
         async with sockets.ending(fd):
             rsync.refuse_others(transport)
-            place = self._folders.free(volume)
-            made = await self._received(volume, fd, base)
-            try:
-                folders.settle(made, place)
-            except BaseException:
-                await self._remove(made)
-                raise
+            with self._folders.free(volume) as place:
+                made = await self._received(volume, fd, base)
+                try:
+                    folders.settle(made, place)
+                except BaseException:
+                    await self._remove(made)
+                    raise
 
     async def refresh(self, volume: Volume, fd: int) -> None:
         """See ports.Storage."""
@@ -462,6 +467,7 @@ class OverlayStorage:
         gone = await self._do("sweep", lambda: self._layers.discard(self._layers.all(), self._places()))
         for path in gone:
             await tree.remove(path)
+        self._folders.tidy_all()
 
     # --- sizes ---------------------------------------------------------------------------------
 

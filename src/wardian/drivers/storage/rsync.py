@@ -6,15 +6,13 @@ and the other host is not trusted. Ids travel as numbers, with hard links, holes
 and access lists, so a volume is the same on both sides.
 """
 
-import os
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from wardian.drivers.storage import sockets
+from wardian.drivers.storage import confined, sockets
 from wardian.errors import InvalidInput
-from wardian.linux import confine, process, syscalls
+from wardian.linux import process
 
 NAME = "rsync"
 PROGRAM = "rsync"
@@ -56,26 +54,8 @@ async def _run(
     program: Sequence[str], folder: Path, fd: int, what: str, *, writable: bool, submounts: bool
 ) -> None:
     process.program(PROGRAM)
-    tree = _tree(folder, writable=writable, submounts=submounts)
-    try:
-        words = [sys.executable, "-I", "-S", confine.__file__, "-", str(tree), "-", *program]
-        status, said = await sockets.run(words, stdin=fd, stdout=fd, pass_fds=[tree])
-    finally:
-        os.close(tree)
+    with confined.shown(folder, writable=writable, submounts=submounts) as tree:
+        status, said = await confined.run(program, tree, confined.FILES, stdin=fd, stdout=fd)
     if status not in (0, VANISHED):
         reasons = [line for line in said.splitlines() if line.strip() and not ENDED.search(line)]
         raise sockets.failed(what, reasons[0] if reasons else "", said)
-
-
-def _tree(folder: Path, *, writable: bool, submounts: bool) -> int:
-    """A detached mount of the folder in which no device opens and nothing runs; the caller closes it."""
-    flags = syscalls.OPEN_TREE_CLONE | (syscalls.AT_RECURSIVE if submounts else 0)
-    fd = syscalls.open_tree(syscalls.AT_FDCWD, folder, flags)
-    attributes = syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NOEXEC
-    try:
-        attributes |= 0 if writable else syscalls.MOUNT_ATTR_RDONLY
-        syscalls.mount_setattr(fd, attr_set=attributes, recursive=submounts)
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
