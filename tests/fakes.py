@@ -45,7 +45,7 @@ from wardian.ports.rootfs import (
     TemplateJob,
 )
 from wardian.ports.runtime import Command, DeviceContext, Process, Started, StartPlan, Usage
-from wardian.ports.storage import Space, Storage, Traits, Volume, VolumeKind
+from wardian.ports.storage import Space, Still, Storage, Traits, Volume, VolumeKind
 from wardian.ports.store import Document, Write
 from wardian.store.records import Records
 
@@ -153,12 +153,13 @@ class FakeStorage:
         self._faults.step(f"create {volume.kind} volume")
         self.path(volume).mkdir(parents=True)
 
-    async def copy(self, source: Volume, target: Volume) -> None:
+    async def copy(self, source: Volume, target: Volume, still: Still | None = None) -> None:
         self._faults.step(f"copy to {target.kind} volume")
-        shutil.copytree(self.path(source), self.path(target))
+        async with still() if still else contextlib.nullcontext():
+            shutil.copytree(self.path(source), self.path(target))
 
-    async def snapshot(self, source: Volume, target: Volume) -> None:
-        await self.copy(source, target)
+    async def snapshot(self, source: Volume, target: Volume, still: Still | None = None) -> None:
+        await self.copy(source, target, still)
 
     async def restore(self, snapshot: Volume, target: Volume) -> None:
         await self.delete(target)

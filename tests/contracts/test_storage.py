@@ -233,6 +233,57 @@ async def test_a_copy_of_what_runs_is_whole_and_independent(storage: Storage) ->
     assert (await files_of(storage, ONE) / "file").read_text() == "running"
 
 
+async def test_a_copy_of_what_is_written_to_is_of_one_moment(storage: Storage) -> None:
+    """All that was written before the writers stand still is in it, though most was copied before."""
+    await storage.create(IMAGE)
+    root = await fill(storage, IMAGE, "first!")
+    for name in ("gone/sub", "opaque/below"):
+        (root / name).mkdir(parents=True)
+    await storage.copy(IMAGE, ONE)
+    await storage.mount(ONE, IdMap())
+    root = storage.path(ONE) / "rootfs"
+    (root / "new").write_text("before")
+    stood = []
+
+    @asynccontextmanager
+    async def still() -> AsyncIterator[None]:
+        begun = (root / "new").stat().st_mtime_ns
+        (root / "file").write_text("second")
+        (root / "new").write_text("after!")
+        os.utime(root / "new", ns=(begun, begun))  # within one tick of the clock
+        shutil.rmtree(root / "gone")
+        shutil.rmtree(root / "opaque")
+        (root / "opaque").mkdir()
+        os.setxattr(root / "opaque", "user.note", b"other")
+        stood.append("begun")
+        yield
+        stood.append("ended")
+
+    await storage.copy(ONE, TWO, still)
+    await storage.unmount(ONE)
+    if storage.traits.atomic:
+        assert stood == []
+        return
+    assert stood == ["begun", "ended"]
+    found = await files_of(storage, TWO)
+    assert [(found / name).read_text() for name in ("file", "new")] == ["second", "after!"]
+    assert sorted(os.listdir(found)) == ["file", "hard", "link", "new", "opaque"]
+    assert os.listdir(found / "opaque") == []
+    assert os.getxattr(found / "opaque", "user.note") == b"other"
+    await storage.unmount(TWO)
+    await storage.mount(TWO, IdMap())
+    with pytest.raises(HostFailed):
+        await storage.snapshot(TWO, SNAPSHOT, never)
+    await storage.unmount(TWO)
+    assert await storage.volumes() == [ONE, TWO, IMAGE]
+
+
+@asynccontextmanager
+async def never() -> AsyncIterator[None]:
+    raise HostFailed("they do not stand still")
+    yield
+
+
 async def test_many_snapshots_keep_each_their_own(storage: Storage) -> None:
     await storage.create(ONE)
     for number in range(40):

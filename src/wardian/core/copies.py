@@ -16,7 +16,7 @@ from wardian.errors import AlreadyExists, InvalidInput, NotFound
 from wardian.model import expand, names
 from wardian.model.container import Config, Container, Snapshot
 from wardian.model.requests import ContainerCreate
-from wardian.ports.storage import Volume
+from wardian.ports.storage import Still, Volume
 
 KEPT_VOLATILE = ("volatile.base_image", "volatile.last_state.idmap")
 """Generated keys that a copy keeps; the others are made anew."""
@@ -55,12 +55,18 @@ async def create(host: Host, request: ContainerCreate) -> Operation:
     async def work(operation: Operation) -> None:
         async with AsyncExitStack() as held:
             await held.enter_async_context(host.operations.lock(name, "create"))
-            await held.enter_async_context(host.operations.lock(origin, "copy"))
+            source, still = snapshots.volume_of(origin), None
+            if taken is None and draft.pool != was.pool:  # nobody stands still for as long as it travels
+                _, source = await held.enter_async_context(snapshots.at_rest(host, origin, "copy"))
+            else:
+                await held.enter_async_context(host.operations.lock(origin, "copy"))
+                if taken is None:
+                    source, still = volume(origin), snapshots.stillness(host, was)
             along: Sequence[Snapshot] = ()
             if not only and taken is None:
                 along = await held.enter_async_context(snapshots.all_locked(host, origin, "copy"))
-            source = volume(origin) if taken is None else snapshots.volume_of(origin)
-            await _copy(host, draft, was.pool, source, along, travel.counted(operation, pool_moves.STAGE))
+            count = travel.counted(operation, pool_moves.STAGE)
+            await _copy(host, draft, was.pool, source, along, count, still)
 
     listed = containers.resources(name)
     for kind, urls in containers.resources(was.name).items():
@@ -98,9 +104,15 @@ def _draft(name: str, was: Container, request: ContainerCreate) -> Container:
 
 
 async def _copy(
-    host: Host, draft: Container, pool: str, source: Volume, along: Sequence[Snapshot], count: Count
+    host: Host,
+    draft: Container,
+    pool: str,
+    source: Volume,
+    along: Sequence[Snapshot],
+    count: Count,
+    still: Still | None,
 ) -> None:
-    """pool: where the source and the snapshots that come along are."""
+    """pool: where the source and the snapshots that come along are. still: for a source that runs."""
     async with Undo() as undo:
         await host.records.containers.insert(draft)
         undo.on_failure(containers.discard, host, draft)
@@ -113,7 +125,7 @@ async def _copy(
             storage = host.storage.get(pool)
             for one in taken:
                 await storage.snapshot(one, _of_copy(one, draft))
-            await storage.copy(source, volume(draft.name))
+            await storage.copy(source, volume(draft.name), still)
         else:
             carrier = pool_moves.Carrier(host.storage.get(pool), host.storage.get(draft.pool), count)
             await carrier.all([*taken, source], lambda one: _of_copy(one, draft, source))

@@ -134,15 +134,16 @@ async def refresh(host: Host, origin: str, name: str, *, only: bool) -> Operatio
     async def work(operation: Operation) -> None:
         async with AsyncExitStack() as held:
             await held.enter_async_context(host.operations.lock(name, "refresh"))
-            await held.enter_async_context(host.operations.lock(origin, "copy"))
             if name in host.running:
                 raise InvalidInput(f'container "{name}" runs; stop it to refresh it')
+            original, source = await held.enter_async_context(snapshots.at_rest(host, origin, "copy"))
             theirs = await held.enter_async_context(snapshots.all_locked(host, origin, "copy"))
             ours = await held.enter_async_context(snapshots.all_locked(host, name, "refresh"))
             await host.files.leave(name)
             await _Refresh(
                 host,
-                await containers.get(host, origin),
+                original,
+                source,
                 await containers.get(host, name),
                 () if only else theirs,
                 ours if only else _kept(theirs, ours),
@@ -166,6 +167,8 @@ def _kept(theirs: Sequence[Snapshot], ours: Sequence[Snapshot]) -> list[Snapshot
 class _Refresh:
     host: Host
     origin: Container
+    files: Volume
+    """Of the original: its own, or a snapshot of them if it runs."""
     copy: Container
     theirs: Sequence[Snapshot]
     kept: Sequence[Snapshot]
@@ -230,7 +233,7 @@ class _Refresh:
 
     async def _renew(self, bases: tuple[Volume, Volume] | None) -> None:
         """The container's own files: cloned, or by the difference to a snapshot, or by rsync."""
-        here, there = volume(self.origin.name), volume(self.copy.name)
+        here, there = self.files, volume(self.copy.name)
         if self.source is self.target and self.target.traits.clones:
             await self.target.restore(here, there)
         elif bases and await travel.is_same(self.source, bases[0], self.target, bases[1]):

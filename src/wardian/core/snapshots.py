@@ -6,7 +6,7 @@ full name, `container/snapshot`; who makes one holds the container's.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any
@@ -24,7 +24,8 @@ from wardian.model import names
 from wardian.model import snapshots as rules
 from wardian.model.container import Config, Container, Snapshot
 from wardian.model.requests import SnapshotCreate, SnapshotUpdate
-from wardian.ports.storage import Storage, Volume
+from wardian.ports.runtime import Started
+from wardian.ports.storage import Still, Storage, Volume
 
 POWER = "volatile.last_state.power"
 
@@ -182,27 +183,31 @@ async def take(
     async with Undo() as undo:
         await host.records.snapshots.insert(snapshot)
         undo.on_failure(roll_back, host, container.pool, snapshot)
-        async with _still(host, container, always=stateful):
-            if stateful:
+        still = stillness(host, container)
+        if stateful:
+            async with still() if still else nullcontext():
                 undo.on_failure(memory.remove, host, container)
                 await memory.save(host, container, stop=False)
-            await storage.snapshot(volume(container.name), volume_of(snapshot.name))
-        if stateful:
+                await storage.snapshot(volume(container.name), volume_of(snapshot.name))
             await memory.remove(host, container)
+        else:
+            await storage.snapshot(volume(container.name), volume_of(snapshot.name), still)
         await host.records.snapshots.replace(replace(snapshot, pending=""))
         undo.keep()
     host.events.lifecycle("container-snapshot-created", url(snapshot))
     return replace(snapshot, pending="")
 
 
-@asynccontextmanager
-async def _still(host: Host, container: Container, *, always: bool = False) -> AsyncIterator[None]:
-    """Nothing in the container runs meanwhile; not `always`: unless the pool keeps one moment anyway."""
+def stillness(host: Host, container: Container) -> Still | None:
+    """A block during which nothing in the container runs; None if nothing does anyway."""
     started = host.running.get(container.name)
-    is_one_moment = host.storage.get(container.pool).traits.atomic and not always
-    if started is None or container.name in host.frozen or is_one_moment:
-        yield
-        return
+    if started is None or container.name in host.frozen:
+        return None
+    return lambda: _still(host, started)
+
+
+@asynccontextmanager
+async def _still(host: Host, started: Started) -> AsyncIterator[None]:
     await host.runtime.freeze(started)
     try:
         yield
@@ -230,8 +235,8 @@ async def take_hidden(host: Host, container: Container) -> Snapshot:
     async with Undo() as undo:
         snapshot = await begin_hidden(host, container)
         undo.on_failure(roll_back, host, container.pool, snapshot)
-        async with _still(host, container):
-            await host.storage.get(container.pool).snapshot(volume(container.name), volume_of(snapshot.name))
+        storage = host.storage.get(container.pool)
+        await storage.snapshot(volume(container.name), volume_of(snapshot.name), stillness(host, container))
         undo.keep()
     return snapshot
 

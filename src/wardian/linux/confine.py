@@ -9,7 +9,7 @@ events, all before the confined program starts:
    /archive (detached idmapped mounts made by the daemon: owners on disk stay unshifted);
 3. the old root is gone, then our own privileges: a user namespace whose root is nobody outside. Without
    one (files of any owner, devices) root keeps the rights to make and read files, and no others; with `+`
-   in its place also those to make subvolumes, and to have a root of its own.
+   in its place also those over the file system, as to make subvolumes.
 
 Usage: confine.py USERNS_FD|-|+ TARGET_FD|- ARCHIVE_FD|- [FD:/PLACE ...] PROGRAM [ARG ...]
 
@@ -36,7 +36,7 @@ FILE_RIGHTS = (
     *(syscalls.CAP_MKNOD, syscalls.CAP_SETFCAP),
 )
 """To own, read and make files of every kind; not to open devices, mount, or open files by their number."""
-SUBVOLUME_RIGHTS = (*FILE_RIGHTS, syscalls.CAP_SYS_CHROOT, syscalls.CAP_SYS_ADMIN)
+ADMIN_RIGHTS = (*FILE_RIGHTS, syscalls.CAP_SYS_CHROOT, syscalls.CAP_SYS_ADMIN)
 OPEN_FILES = 4096
 PROCESSES = 256
 
@@ -106,7 +106,7 @@ def main(arguments: list[str]) -> int:
     child = os.fork()
     if child == 0:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-        rights = SUBVOLUME_RIGHTS if userns == "+" else FILE_RIGHTS
+        rights = ADMIN_RIGHTS if userns == "+" else FILE_RIGHTS
         drop_privileges(int(userns) if userns.isdigit() else None, rights)
         os.umask(0o022)
         os.chdir("/target")

@@ -1,5 +1,7 @@
 """Volumes of a pool."""
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -46,7 +48,11 @@ class Traits:
     usage: bool
     """`usage` answers."""
     atomic: bool = False
-    """`snapshot` keeps one moment, even while the source is written to."""
+    """`copy` and `snapshot` keep one moment, even while the source is written to."""
+
+
+Still = Callable[[], AbstractAsyncContextManager[None]]
+"""Makes a block during which nobody writes to a volume."""
 
 
 class Storage(Protocol):
@@ -98,11 +104,15 @@ class Storage(Protocol):
     async def create(self, volume: Volume) -> None:
         """An empty volume; AlreadyExists if there is one."""
 
-    async def copy(self, source: Volume, target: Volume) -> None:
-        """`target` becomes an independent, writable copy of `source`; a clone where the pool can."""
+    async def copy(self, source: Volume, target: Volume, still: Still | None = None) -> None:
+        """`target` becomes an independent, writable copy of `source`; a clone where the pool can.
 
-    async def snapshot(self, source: Volume, target: Volume) -> None:
-        """`target` (kind snapshot) becomes a read-only copy of `source` as it is now."""
+        still: for a source that is written to. Where the pool needs it, it is entered once, for as short
+        as can be, and the copy is what the source is then.
+        """
+
+    async def snapshot(self, source: Volume, target: Volume, still: Still | None = None) -> None:
+        """`target` (kind snapshot) becomes a read-only copy of `source` as it is now; still: see `copy`."""
 
     async def restore(self, snapshot: Volume, target: Volume) -> None:
         """`target` gets the content of `snapshot`; on failure it keeps its own."""

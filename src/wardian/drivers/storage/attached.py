@@ -24,7 +24,7 @@ from wardian.drivers.storage import folders, rsync, sockets, threads, tree
 from wardian.errors import HostFailed, InvalidInput, WardianError
 from wardian.linux import holders, mounts, process, syscalls
 from wardian.model.idmap import IdMap
-from wardian.ports.storage import Traits, Volume
+from wardian.ports.storage import Still, Traits, Volume
 
 log = logging.getLogger(__name__)
 
@@ -157,15 +157,15 @@ class AttachedStorage(abc.ABC):
             async with self._fresh(volume) as made:
                 folders.settle(made, place)
 
-    async def copy(self, source: Volume, target: Volume) -> None:
+    async def copy(self, source: Volume, target: Volume, still: Still | None = None) -> None:
         """See ports.Storage."""
         with self._said(f'copy volume "{source.name}"'), self._folders.free(target) as place:
             async with self._cloned(source, target) as made:
                 folders.settle(made, place)
 
-    async def snapshot(self, source: Volume, target: Volume) -> None:
+    async def snapshot(self, source: Volume, target: Volume, still: Still | None = None) -> None:
         """See ports.Storage."""
-        await self.copy(source, target)
+        await self.copy(source, target, still)
 
     async def restore(self, snapshot: Volume, target: Volume) -> None:
         """See ports.Storage."""

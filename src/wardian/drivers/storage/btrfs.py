@@ -14,7 +14,7 @@ from wardian.drivers.storage import btrfs_streams, folders, rsync, sockets, subv
 from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import btrfs, mounts, process, userns
 from wardian.model.idmap import IdMap
-from wardian.ports.storage import Space, Traits, Volume
+from wardian.ports.storage import Space, Still, Traits, Volume
 
 T = TypeVar("T")
 
@@ -161,11 +161,11 @@ class BtrfsStorage:
             subvolumes.make(made)
             folders.settle(made, place)
 
-    async def copy(self, source: Volume, target: Volume) -> None:
+    async def copy(self, source: Volume, target: Volume, still: Still | None = None) -> None:
         """See ports.Storage."""
         await self._make_clone(f'copy volume "{source.name}"', source, target, read_only=False)
 
-    async def snapshot(self, source: Volume, target: Volume) -> None:
+    async def snapshot(self, source: Volume, target: Volume, still: Still | None = None) -> None:
         """See ports.Storage."""
         await self._make_clone(f'snapshot volume "{source.name}"', source, target, read_only=True)
 

@@ -63,7 +63,7 @@ async def receive(folder: Path, fd: int, what: str, base: Path | None) -> list[t
         if base is not None and number == 0:
             beside.append((f"{POOL}/{inside}", base))
         with confined.shown(place, writable=True) as target:
-            status, said = await confined.run(RECEIVER, target, confined.SUBVOLUMES, stdin=fd, beside=beside)
+            status, said = await confined.run(RECEIVER, target, confined.ADMIN, stdin=fd, beside=beside)
         if status and any(words in said for words in OTHER_BASE):
             raise InvalidInput(f"cannot {what}: what came is the difference to another volume")
         if status:

@@ -9,8 +9,9 @@ from pathlib import Path
 from wardian.drivers.storage import sockets
 from wardian.linux import confine, syscalls
 
-FILES, SUBVOLUMES = "-", "+"
-"""Rights of a program: over files alone, or over subvolumes of btrfs too."""
+FILES, ADMIN = "-", "+"
+"""Rights of a program: over files alone, or also over what file systems keep for themselves: subvolumes of
+btrfs, attributes in trusted.*."""
 
 
 @contextmanager

@@ -4,10 +4,10 @@ import os
 import platform
 from pathlib import Path
 
-from wardian.drivers.storage import folders, rsync, sockets, tree
+from wardian.drivers.storage import folders, rsync, sockets, tree, twice
 from wardian.errors import InvalidInput
 from wardian.model.idmap import IdMap
-from wardian.ports.storage import Space, Traits, Volume
+from wardian.ports.storage import Space, Still, Traits, Volume
 
 
 class DirStorage:
@@ -80,21 +80,24 @@ class DirStorage:
         except OSError as error:
             raise folders.failed(f'create volume "{volume.name}"', self.name, error) from error
 
-    async def copy(self, source: Volume, target: Volume) -> None:
+    async def copy(self, source: Volume, target: Volume, still: Still | None = None) -> None:
         """See ports.Storage."""
         origin = self._folders.existing(source)
         with self._folders.free(target) as place:
             made = folders.temporary(place)
             try:
-                await tree.copy(origin, made, self.name)
+                if still is None:
+                    await tree.copy(origin, made, self.name)
+                else:
+                    await twice.copy(origin, made, self.name, still)
                 folders.settle(made, place)
             except BaseException:
                 await tree.remove(made)
                 raise
 
-    async def snapshot(self, source: Volume, target: Volume) -> None:
+    async def snapshot(self, source: Volume, target: Volume, still: Still | None = None) -> None:
         """See ports.Storage."""
-        await self.copy(source, target)
+        await self.copy(source, target, still)
 
     async def restore(self, snapshot: Volume, target: Volume) -> None:
         """See ports.Storage."""

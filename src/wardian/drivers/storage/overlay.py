@@ -14,12 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from wardian.drivers.storage import folders, rsync, sockets, stacks, threads, tree
+from wardian.drivers.storage import folders, rsync, sockets, stacks, threads, tree, twice
 from wardian.drivers.storage.layers import Chain, Layers
 from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import overlay, userns
 from wardian.model.idmap import IdMap
-from wardian.ports.storage import Space, Traits, Volume
+from wardian.ports.storage import Space, Still, Traits, Volume
 
 T = TypeVar("T")
 
@@ -195,10 +195,10 @@ class OverlayStorage:
                 f'create volume "{volume.name}"', lambda: folders.settle(_new_place(place), place)
             )
 
-    async def copy(self, source: Volume, target: Volume) -> None:
+    async def copy(self, source: Volume, target: Volume, still: Still | None = None) -> None:
         """See ports.Storage."""
         with self._folders.free(target) as place:
-            made = await self._cloned(source, target, target.kind == "container")
+            made = await self._cloned(source, target, target.kind == "container", still)
             try:
                 what = f'copy volume "{source.name}"'
                 await self._do(what, lambda: folders.settle(made, place), lambda: os.rename(place, made))
@@ -206,9 +206,9 @@ class OverlayStorage:
                 await self._remove(made)
                 raise
 
-    async def snapshot(self, source: Volume, target: Volume) -> None:
+    async def snapshot(self, source: Volume, target: Volume, still: Still | None = None) -> None:
         """See ports.Storage."""
-        await self.copy(source, target)
+        await self.copy(source, target, still)
 
     async def restore(self, snapshot: Volume, target: Volume) -> None:
         """See ports.Storage."""
@@ -226,7 +226,9 @@ class OverlayStorage:
         stacks.unmount(rootfs)
         folders.exchange(made, place)
 
-    async def _cloned(self, source: Volume, target: Volume, writable: bool) -> Path:
+    async def _cloned(
+        self, source: Volume, target: Volume, writable: bool, still: Still | None = None
+    ) -> Path:
         """A place for the target, under a temporary name, that shares the layers of source.
 
         writable: it has a layer of its own that takes changes.
@@ -243,7 +245,7 @@ class OverlayStorage:
                 f'copy volume "{source.name}"', lambda: self._share(origin, made, writable)
             )
             if live:
-                await self._copy_live(live, made, writable)
+                await self._copy_live(live, made, writable, still)
             await self._bound_depth(origin, made)
         except BaseException:
             await self._remove(made)
@@ -282,10 +284,10 @@ class OverlayStorage:
             self._layers.write(place, frozen)
         return frozen
 
-    async def _copy_live(self, live: str, made: Path, writable: bool) -> None:
+    async def _copy_live(self, live: str, made: Path, writable: bool, still: Still | None) -> None:
         """Give `made` a copy of a layer that a running container writes to."""
         rootfs = made / VOLUME / "rootfs"
-        name = await self._copied(self._layers.files(live))
+        name = await self._copied(self._layers.files(live), still)
 
         def take() -> None:
             with self._lock:
@@ -321,12 +323,15 @@ class OverlayStorage:
         for path in await self._do("make a layer", take):
             await tree.remove(path)
 
-    async def _copied(self, files: Path) -> str:
-        """A new layer with a copy of a tree."""
+    async def _copied(self, files: Path, still: Still | None = None) -> str:
+        """A new layer with a copy of a tree; still: if a container writes to that."""
         name = await self._do("make a layer", lambda: self._layers.new(files))
         try:
             await self._do("make a layer", self._layers.files(name).rmdir)
-            await tree.copy(files, self._layers.files(name), self.name)
+            if still is None:
+                await tree.copy(files, self._layers.files(name), self.name)
+            else:
+                await twice.copy(files, self._layers.files(name), self.name, still)
         except BaseException:
             await tree.remove(self._layers.folder / name)
             raise

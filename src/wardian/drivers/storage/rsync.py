@@ -6,12 +6,14 @@ and the other host is not trusted. Ids travel as numbers, with hard links, holes
 and access lists, so a volume is the same on both sides.
 """
 
+import asyncio
 import re
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 from wardian.drivers.storage import confined, sockets
-from wardian.errors import InvalidInput
+from wardian.errors import InvalidInput, TransferCut
 from wardian.linux import process
 
 NAME = "rsync"
@@ -50,12 +52,51 @@ async def receive(folder: Path, fd: int, what: str, *, submounts: bool = False) 
     await _run(RECEIVER, folder, fd, what, writable=True, submounts=submounts)
 
 
+async def renew(source: Path, target: Path, what: str) -> None:
+    """Make a folder of this pool like another one, with what the file system keeps for itself (trusted.*).
+
+    Nobody writes to either.
+    """
+    near, far = socket.socketpair()
+    with near, far:
+        ends = [
+            asyncio.create_task(_end(RECEIVER, target, far, what, writable=True), name="receive"),
+            asyncio.create_task(_end(SENDER, source, near, what, writable=False), name="send"),
+        ]
+        try:
+            await asyncio.wait(ends)
+        finally:
+            for end in ends:
+                end.cancel()
+            results = await asyncio.gather(*ends, return_exceptions=True)
+    errors = [result for result in results if isinstance(result, BaseException)]
+    for error in sorted(errors, key=lambda error: isinstance(error, TransferCut)):
+        raise error
+
+
+async def _end(
+    program: Sequence[str], folder: Path, sock: socket.socket, what: str, *, writable: bool
+) -> None:
+    async with sockets.ending(sock.fileno()):
+        await _run(
+            program, folder, sock.fileno(), what, writable=writable, submounts=False, rights=confined.ADMIN
+        )
+        sockets.end(sock.fileno())
+
+
 async def _run(
-    program: Sequence[str], folder: Path, fd: int, what: str, *, writable: bool, submounts: bool
+    program: Sequence[str],
+    folder: Path,
+    fd: int,
+    what: str,
+    *,
+    writable: bool,
+    submounts: bool,
+    rights: str = confined.FILES,
 ) -> None:
     process.program(PROGRAM)
     with confined.shown(folder, writable=writable, submounts=submounts) as tree:
-        status, said = await confined.run(program, tree, confined.FILES, stdin=fd, stdout=fd)
+        status, said = await confined.run(program, tree, rights, stdin=fd, stdout=fd)
     if status not in (0, VANISHED):
         reasons = [line for line in said.splitlines() if line.strip() and not ENDED.search(line)]
         raise sockets.failed(what, reasons[0] if reasons else "", said)
