@@ -9,6 +9,9 @@ import pytest
 from tests.system.harness import Daemon
 
 WITHIN_S = 60
+DROP_IN = "service.d/zz-migration-stateful.conf"
+IN_GROUPS = "mkdir -p /tmp/cg && mount -t cgroup2 none /tmp/cg && {} /tmp/cg{}; umount /tmp/cg"
+"""Does something with a control group, which nothing of busybox mounts."""
 COUNTER = "i=0; while :; do i=$((i+1)); echo $i > /tmp/count; sleep 0.05; done"
 
 
@@ -24,7 +27,7 @@ def place(request: pytest.FixtureRequest, criu: None) -> Iterator[Daemon]:
 @pytest.fixture
 def c1(place: Daemon) -> Iterator[str]:
     """A container in which a counter runs, and has an address."""
-    place.lxc("launch", "bb", "c1")
+    place.lxc("launch", "bb", "c1", "-c", "migration.stateful=true")
     place.wait_address("c1")
     count = f"({COUNTER}) </dev/null >/dev/null 2>&1 & until test -s /tmp/count; do sleep 0.01; done"
     place.lxc("exec", "c1", "--", "busybox", "setsid", "sh", "-c", count)
@@ -62,6 +65,8 @@ def logs(daemon: Daemon) -> str:
 
 def test_a_container_goes_on_where_it_was_stopped(place: Daemon, c1: str) -> None:
     assert "Nothing is in the way" in place.lxc("info", c1, "--criu")
+    place.lxc("exec", c1, "--", "sh", "-c", IN_GROUPS.format("mkdir", "/mine"))
+    assert "SYSTEMD_UNIT_PATH=/dev/.wardian/units:" in place.lxc("exec", c1, "--", "cat", "/proc/1/environ")
     address, before = place.wait_address(c1), counted(place)
     volume = place.folder / "lxd/storage-pools/default/containers/c1"
     place.lxc("stop", "--stateful", c1)
@@ -81,6 +86,9 @@ def test_a_container_goes_on_where_it_was_stopped(place: Daemon, c1: str) -> Non
     )
     place.lxc("exec", c1, "--", "sh", "-c", f"touch /root/mine && ping -c 1 -w 5 {gateway.strip()}")
     assert place.lxc("exec", c1, "--", "stat", "-c", "%u:%g", "/root/mine").strip() == "0:0"
+    owner = IN_GROUPS.format("stat -c %u:%g", "/mine/cgroup.procs")
+    assert place.lxc("exec", c1, "--", "sh", "-c", owner).strip() == "0:0"
+    assert "[Service]" in place.lxc("exec", c1, "--", "cat", f"/dev/.wardian/units/{DROP_IN}")
     place.lxc("stop", "--stateful", c1)
     place.kill()
     place.start()

@@ -33,6 +33,7 @@ def of(
         kernel_limits=kernel_limits.limits_of(config),
         sysctls=kernel_limits.sysctls_of(config),
         environment={k.removeprefix("environment."): v for k, v in keys.under(config, "environment.")},
+        stateful=keys.is_on(config, "migration.stateful"),
         settings=[*limits.settings(host, config), *device_plugs.settings(host, plugs)],
         devices=[*(plug.plan for plug in plugs.values()), DevicePlan(mounts=(devlxd,))],
         raw=config.get("raw.lxc", ""),

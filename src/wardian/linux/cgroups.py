@@ -1,12 +1,14 @@
 """Control groups, v1 and v2: where a container's are and what they say (cgroups(7))."""
 
 import os
+import stat
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Literal
 
 ROOT = Path("/sys/fs/cgroup")
 ISOLATED = Path("/sys/devices/system/cpu/isolated")
+DELEGATED = Path("/sys/kernel/cgroup/delegate")
 PAYLOAD = "lxc.payload"
 """liblxc puts what runs inside a container below a group whose name begins so."""
 
@@ -67,6 +69,25 @@ def effective_cpus(root: Path = ROOT) -> str:
     """The CPUs that a new group may use, in the kernel's list format; FileNotFoundError without cpuset."""
     name = "cpuset.cpus.effective" if kind_of(root) == "v2" else "cpuset/cpuset.effective_cpus"
     return (root / name).read_text().strip()
+
+
+def delegate(init_pid: int, root: Path = ROOT, delegated: Path = DELEGATED) -> None:
+    """Have whoever has a group in a container's unified tree have its control files, too.
+
+    So it is with groups that are made inside; those that CRIU has made again are root's. OSError if they are
+    gone.
+    """
+    group = payload(Path(f"/proc/{init_pid}/cgroup").read_text(), "")
+    tree = root if kind_of(root) == "v2" else root / "unified"
+    if group is None or not (tree / group).is_dir():
+        return
+    names = delegated.read_text().split()
+    for folder, _, files in os.walk(tree / group):
+        has = os.stat(folder)
+        for name in set(names) & set(files):
+            path = Path(folder, name)
+            os.chown(path, has.st_uid, has.st_gid)
+            path.chmod(path.stat().st_mode & 0o777 | has.st_mode & stat.S_IWGRP)
 
 
 def isolated_cpus() -> str:

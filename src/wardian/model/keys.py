@@ -90,6 +90,13 @@ _OWN = (
         check_own=kernel_limits.check_sysctl,
     ),
     Key(
+        "migration.stateful",
+        values.BOOL,
+        "Have systemd in the container start its services without namespaces of their own, so that the "
+        "memory of all that runs can be saved: by `stop --stateful`, `snapshot --stateful`, `move`.",
+        default="false",
+    ),
+    Key(
         "raw.apparmor",
         values.RAW_APPARMOR,
         "Lines to append inside the container's AppArmor profile.",

@@ -93,6 +93,8 @@ class StartPlan:
     sysctls: Mapping[str, str] = field(default_factory=dict)
     """linux.sysctl.*"""
     environment: Mapping[str, str] = field(default_factory=dict)
+    stateful: bool = False
+    """migration.stateful: its init is to start services so that their memory can be saved."""
     settings: Sequence[tuple[str, str]] = ()
     """Further liblxc keys and values (limits)."""
     devices: Sequence[DevicePlan] = ()

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from wardian.drivers.runtime import images, services, watches
 from wardian.errors import HostFailed, InvalidInput, OutOfSpace
 from wardian.linux import iproute, process, syscalls, userns
 from wardian.linux import mounts as mounts_of
@@ -66,11 +67,7 @@ CAUSES = (
         "or start such programs with `setsid`",
     ),
     (re.compile(r"Can't dump nested (\w+) namespace"), "a process in it has a {0} namespace of its own"),
-    (
-        re.compile(r"Can't dump that handle"),
-        "a program in it watches a file that CRIU cannot find, as systemd does with the link "
-        "/etc/localtime (docs/state.md)",
-    ),
+    (re.compile(r"Can't dump that handle"), "a program in it watches a file that is not found any more"),
     (re.compile(r"Can't (?:dump|lookup) .*io_uring"), "a program in it uses io_uring"),
     (re.compile(r"anon_inode:\[(?!event|signal|inotify|timer)([\w-]+)\]"), "a program in it uses {0}"),
 )
@@ -139,7 +136,7 @@ class Job:
         return ["lxc-checkpoint", *common, *files, *words]
 
 
-async def save(job: Job, *, stop: bool) -> None:
+async def save(job: Job, init_pid: int, *, stop: bool) -> None:
     """Write the memory of a running container into the folder, which is made anew.
 
     stop: the container ends with it, in the same moment; else it goes on. On failure it goes on, and
@@ -150,7 +147,8 @@ async def save(job: Job, *, stop: bool) -> None:
     try:
         _write(job.folder / "lxc.conf", job.config)
         _write(job.folder / DEVICES, json.dumps(_devices(job.plan)))
-        lines = (*COMMON, "network-lock nftables", f"ghost-limit {GHOST_LIMIT}")
+        watched = await asyncio.to_thread(watches.find, init_pid, job.plan.rootfs)
+        lines = (*COMMON, "network-lock nftables", f"ghost-limit {GHOST_LIMIT}", *watches.options(watched))
         _write(job.folder / "criu.conf", "".join(f"{line}\n" for line in lines))
         environment = _environment(criu, job.folder)
         words = job.argv(*(["-s"] if stop else []))
@@ -158,6 +156,7 @@ async def save(job: Job, *, stop: bool) -> None:
         _keep_log(job.folder / "dump.log", job.log)
         if done.status or not is_complete(job.folder):
             raise _failure(f'cannot save the state of container "{job.name}"', job.log, done)
+        await asyncio.to_thread(images.complete, job.folder, watched)
         # liblxc would want a console of its own to restore; we bring one.
         with suppress(FileNotFoundError):
             os.rename(job.folder / "tty.info", job.folder / CONSOLE)
@@ -176,6 +175,7 @@ def _devices(plan: StartPlan) -> list[str]:
     """What the state refers to, and has to be there again."""
     nics = [f"interface {nic.name}" for device in plan.devices for nic in device.nics]
     mounts = [f"/{mount.target}" for device in plan.devices for mount in device.mounts]
+    mounts += [f"/{services.PLACE}"] if plan.stateful else []
     ids = [f"{r.kind}s {r.container_id}={r.host_id}+{r.count}" for r in plan.idmap.ranges]
     holding = mounts_of.holding(plan.rootfs)  # CRIU gives it the options that its file system had
     return sorted([*nics, *mounts, *ids, f"files on {holding.kind if holding else 'nothing'}"])

@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from wardian.drivers.runtime import checkpoint, obstacles, render
+from wardian.drivers.runtime import checkpoint, obstacles, render, services
 from wardian.drivers.runtime.apparmor import AppArmor
 from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import cgroups, prlimit, process, userns
@@ -83,6 +83,7 @@ class Lxc:
         self._paths = paths
         self._log_level = log_level
         self._fifo = paths.containers / ".starts"
+        self._units = paths.containers / ".units"
         self._seccomp = paths.security / "seccomp"
         self._apparmor = AppArmor(paths.security / "apparmor", paths.root)
         self._attach: SealedProgram | None = None
@@ -96,6 +97,7 @@ class Lxc:
         if self._seccomp.is_file():  # earlier versions had one policy for all
             self._seccomp.unlink()
         self._seccomp.mkdir(mode=0o700, exist_ok=True)
+        services.write(self._units)
         if not self._fifo.is_fifo():
             os.mkfifo(self._fifo, 0o600)
         self._fifo_fd = os.open(self._fifo, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -163,6 +165,7 @@ class Lxc:
             start_hook=f"/bin/sh {start} {self._fifo}",
             end_hook=f"/bin/sh {end} {self._fifo}",
             present=frozenset(filter(os.path.exists, render.HOST_SOURCES)),
+            units=self._units,
             lxcfs=_lxcfs_files(),
             guards_devices=self.guards_devices,
         )
@@ -181,8 +184,12 @@ class Lxc:
         """See ports.Runtime."""
         logs = self.log_folder(plan.name)
         config = render.container_config(plan, self._surroundings(plan.name, logs))
-        log = logs / checkpoint.log_name("dump")
-        await checkpoint.save(checkpoint.Job(plan, self._paths.containers, folder, config, log), stop=stop)
+        kept = logs / checkpoint.log_name("dump")
+        started = self._find(plan.name)
+        if started is None:
+            raise HostFailed(f'container "{plan.name}" does not run any more')
+        job = checkpoint.Job(plan, self._paths.containers, folder, config, kept)
+        await checkpoint.save(job, started.init_pid, stop=stop)
 
     async def restore(self, plan: StartPlan, folder: Path) -> Started:
         """See ports.Runtime."""
@@ -193,13 +200,17 @@ class Lxc:
         await self._apparmor.load(plan.name, plan.confinement)
         shown = checkpoint.for_restore(plan, self._paths.containers)
         config = render.container_config(shown, self._surroundings(plan.name, logs), restored=True)
-        log = logs / checkpoint.log_name("restore")
-        job = checkpoint.Job(plan, self._paths.containers, folder, config, log)
+        kept = logs / checkpoint.log_name("restore")
+        job = checkpoint.Job(plan, self._paths.containers, folder, config, kept)
         init = await checkpoint.restore(job)
         self._pid_file(plan.name).write_text(f"{_status_field(init, 'PPid')}\n")
         started = self._find(plan.name)
         if started is None:
-            raise HostFailed(f'container "{plan.name}" ended as soon as it was restored; see {log}')
+            raise HostFailed(f'container "{plan.name}" ended as soon as it was restored; see {kept}')
+        try:
+            cgroups.delegate(init)
+        except OSError as error:
+            log.warning('container "%s": its control groups stay root\'s: %s', plan.name, error)
         if self.is_frozen(started):  # as it was when a snapshot was taken of it
             await self.unfreeze(started)
         return started

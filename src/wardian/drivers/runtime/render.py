@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from wardian.drivers.runtime import services
 from wardian.errors import InvalidInput
 from wardian.model import architectures, kernel_limits
 from wardian.model.nics import GATEWAYS, family, whole
@@ -75,6 +76,8 @@ class Surroundings:
     apparmor_profile: str = "unchanged"
     present: frozenset[str] = frozenset()
     """Which of HOST_SOURCES exist."""
+    units: Path = Path()
+    """What systemd reads in containers whose memory is to be saved (services.write)."""
     lxcfs: tuple[str, ...] = ()
     """Files below /var/lib/lxcfs to lay over the container's /proc and /sys, relative paths."""
     guards_devices: bool = True
@@ -125,7 +128,7 @@ def _lines(plan: StartPlan, around: Surroundings, *, restored: bool) -> Iterator
     yield from _confinement(plan, around, privileged=privileged)
     yield from _mounts(plan, around, privileged=privileged)
     yield from _network([] if restored else (nic for device in plan.devices for nic in device.nics))
-    for name, value in sorted(plan.environment.items()):
+    for name, value in sorted(_environment(plan).items()):
         yield _line("lxc.environment", f"{name}={value}")
     for name, bounds in sorted(plan.kernel_limits.items()):
         yield _line(f"lxc.prlimit.{name}", kernel_limits.render_limit(bounds))
@@ -133,6 +136,15 @@ def _lines(plan: StartPlan, around: Surroundings, *, restored: bool) -> Iterator
         yield _line(f"lxc.sysctl.{name}", value)
     for key, value in plan.settings:
         yield _line(key, value)
+
+
+def _environment(plan: StartPlan) -> Mapping[str, str]:
+    """The variables of init."""
+    given = plan.environment
+    if not plan.stateful:
+        return given
+    units = f"/{services.PLACE}:{given.get(services.PATH, '')}"
+    return {**given, services.PATH: units, services.PRESSURE: "/dev/null"}
 
 
 def _rootfs(plan: StartPlan) -> Iterator[str]:
@@ -178,6 +190,9 @@ def _mounts(plan: StartPlan, around: Surroundings, *, privileged: bool) -> Itera
     if plan.confinement.nesting:
         yield _line("lxc.mount.entry", "proc dev/.lxc/proc proc create=dir,optional 0 0")
         yield _line("lxc.mount.entry", "sys dev/.lxc/sys sysfs create=dir,optional 0 0")
+    if plan.stateful:
+        options = "bind,ro,nosuid,nodev,noexec,create=dir"
+        yield _line("lxc.mount.entry", f"{_escape(str(around.units))} {services.PLACE} none {options} 0 0")
     for path in around.lxcfs:
         yield _line("lxc.mount.entry", f"/var/lib/lxcfs/{path} {path} none bind,optional 0 0")
     mounts = [mount for device in plan.devices for mount in device.mounts]
