@@ -6,7 +6,7 @@ from pathlib import Path
 
 from wardian.drivers.runtime import images, render, services, watches
 from wardian.model.idmap import IdMap
-from wardian.ports import StartPlan
+from wardian.ports.runtime import StartPlan
 
 DEVICE = 8 << 20 | 1
 

@@ -38,6 +38,8 @@ COMPLETE = "stats-dump"
 
 CONSOLE = "console.tty"
 DEVICES = "devices.json"
+WATCHED = "watched.json"
+"""Where what programs watch is: [device, inode, path]."""
 COMMON = ("enable-fs ramfs",)
 """Lines for CRIU in both directions: systemd has empty ones left of what it gave services at their start."""
 
@@ -59,6 +61,11 @@ ERROR_LINE = re.compile(r"Error \([\w./-]+:\d+\): (.*)$")
 
 HARMLESS = re.compile(r"Can't setup RLIMIT_NOFILE for self|ip6?tables|reported by netlink: File exists")
 """What CRIU calls an error, and goes on."""
+
+PASSING = re.compile(r"netlink: The socket has data to read")
+"""What CRIU finds in one moment, and not in the next."""
+DUMPS = 5
+"""How often it is asked then."""
 
 CAUSES = (
     (
@@ -148,21 +155,28 @@ async def save(job: Job, init_pid: int, *, stop: bool) -> None:
         _write(job.folder / "lxc.conf", job.config)
         _write(job.folder / DEVICES, json.dumps(_devices(job.plan)))
         watched = await asyncio.to_thread(watches.find, init_pid, job.plan.rootfs)
+        _write(job.folder / WATCHED, json.dumps([[*inode, path] for inode, path in watched.items()]))
         lines = (*COMMON, "network-lock nftables", f"ghost-limit {GHOST_LIMIT}", *watches.options(watched))
         _write(job.folder / "criu.conf", "".join(f"{line}\n" for line in lines))
-        environment = _environment(criu, job.folder)
-        words = job.argv(*(["-s"] if stop else []))
-        done = await _to_its_end(process.run(words, environment=environment))
-        _keep_log(job.folder / "dump.log", job.log)
-        if done.status or not is_complete(job.folder):
-            raise _failure(f'cannot save the state of container "{job.name}"', job.log, done)
-        await asyncio.to_thread(images.complete, job.folder, watched)
-        # liblxc would want a console of its own to restore; we bring one.
-        with suppress(FileNotFoundError):
-            os.rename(job.folder / "tty.info", job.folder / CONSOLE)
+        await _dump(job, _environment(criu, job.folder), ["-s"] if stop else [])
     except BaseException:
         await asyncio.to_thread(shutil.rmtree, job.folder, True)
         raise
+
+
+async def _dump(job: Job, environment: Mapping[str, str], words: Sequence[str]) -> None:
+    """Have CRIU write the images; HostFailed with the cause if they are not there then."""
+    for again in reversed(range(DUMPS)):
+        done = await _to_its_end(process.run(job.argv(*words), environment=environment))
+        _keep_log(job.folder / "dump.log", job.log)
+        if done.status == 0 and is_complete(job.folder):
+            return
+        if not again or not PASSING.search(_text(job.log)):
+            raise _failure(f'cannot save the state of container "{job.name}"', job.log, done)
+
+
+def _text(log: Path) -> str:
+    return log.read_text(errors="replace") if log.is_file() else ""
 
 
 def _make_empty(folder: Path) -> None:
@@ -205,6 +219,7 @@ async def restore(job: Job) -> int:
     """
     criu = await find()
     _check_devices(job)
+    await asyncio.to_thread(_complete, job)
     async with _readable(job), _root(job), _console(job) as slave, AsyncExitStack() as on_failure:
         await _make_pairs(job, on_failure)
         _write(job.folder / "lxc.conf", job.config)
@@ -235,6 +250,20 @@ def _check_devices(job: Job) -> None:
             f'the devices, ids or pool of container "{job.name}" have changed since its state was saved '
             f"({', '.join(different)}); change them back, or use `lxc start --stateless {job.name}`"
         )
+
+
+def _complete(job: Job) -> None:
+    """Add to what CRIU has written what only we know; here, since the daemon may have died before it had."""
+    try:
+        watched = {
+            (device, number): path for device, number, path in json.loads(_text(job.folder / WATCHED))
+        }
+        images.complete(job.folder, watched)
+    except (OSError, TypeError, ValueError):
+        raise InvalidInput(f'the saved state of container "{job.name}" is damaged') from None
+    # liblxc would want a console of its own to restore; we bring one.
+    with suppress(FileNotFoundError):
+        os.rename(job.folder / "tty.info", job.folder / CONSOLE)
 
 
 async def _become_monitor(
