@@ -62,10 +62,12 @@ ERROR_LINE = re.compile(r"Error \([\w./-]+:\d+\): (.*)$")
 HARMLESS = re.compile(r"Can't setup RLIMIT_NOFILE for self|ip6?tables|reported by netlink: File exists")
 """What CRIU calls an error, and goes on."""
 
-PASSING = re.compile(r"netlink: The socket has data to read")
-"""What CRIU finds in one moment, and not in the next."""
+UNREAD = re.compile(r"netlink: The socket has data to read.*Dump files \(pid: (\d+)\) failed", re.DOTALL)
+"""A process that has answers of the kernel unread, as workers of systemd-udevd have until they end."""
+ENDS_WITHIN_S = 5.0
+"""How long such a process is waited for; they end after three seconds without work."""
 DUMPS = 5
-"""How often it is asked then."""
+"""How often CRIU is asked, with such waits between."""
 
 CAUSES = (
     (
@@ -74,6 +76,10 @@ CAUSES = (
         "or start such programs with `setsid`",
     ),
     (re.compile(r"Can't dump nested (\w+) namespace"), "a process in it has a {0} namespace of its own"),
+    (
+        re.compile(r"netlink: The socket has data to read"),
+        "a program in it does not read what the kernel tells it",
+    ),
     (re.compile(r"Can't dump that handle"), "a program in it watches a file that is not found any more"),
     (re.compile(r"Can't (?:dump|lookup) .*io_uring"), "a program in it uses io_uring"),
     (re.compile(r"anon_inode:\[(?!event|signal|inotify|timer)([\w-]+)\]"), "a program in it uses {0}"),
@@ -171,8 +177,25 @@ async def _dump(job: Job, environment: Mapping[str, str], words: Sequence[str]) 
         _keep_log(job.folder / "dump.log", job.log)
         if done.status == 0 and is_complete(job.folder):
             return
-        if not again or not PASSING.search(_text(job.log)):
+        unread = UNREAD.search(_text(job.log))
+        if not (again and unread and await _ends(int(unread[1]))):
             raise _failure(f'cannot save the state of container "{job.name}"', job.log, done)
+
+
+async def _ends(pid: int) -> bool:
+    """Whether a process ends soon; returns once it has."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        async with asyncio.timeout(ENDS_WITHIN_S):
+            await process.wait_readable(fd)
+        return True
+    except TimeoutError:
+        return False
+    finally:
+        os.close(fd)
 
 
 def _text(log: Path) -> str:
