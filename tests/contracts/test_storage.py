@@ -25,9 +25,12 @@ pytestmark = [
 
 IMAGE, ONE, TWO = Volume("image", "f" * 64), Volume("container", "c1"), Volume("container", "c2")
 SNAPSHOT = Volume("snapshot", "c1/snap0")
+THREE = Volume("container", "c3")
 
 
 DRIVERS = ["dir", "btrfs", "overlay", "overlay on ext4", "overlay on xfs"]
+BOUNDED = [f"{driver} on {disk} with quotas" for driver in ("dir", "overlay") for disk in ("ext4", "xfs")]
+PROJECTS = {"ext4": ("mkfs.ext4", "-q", "-O", "quota,project"), "xfs": ("mkfs.xfs", "-q")}
 NEEDING = {
     driver: pytest.mark.skipif(
         not module.is_available(), reason=f"this kernel has no {what}: runs in tests/vm"
@@ -36,8 +39,11 @@ NEEDING = {
 }
 OTHERS = [pytest.param(name, marks=NEEDING[name[:3]]) for name in ("lvm", "lvm xfs", "lvm btrfs", "zfs")]
 
+missing: set[str] = set()
+"""What this kernel was found not to have."""
 
-@pytest.fixture(params=[*DRIVERS, *OTHERS])
+
+@pytest.fixture(params=[*DRIVERS, *OTHERS, *BOUNDED])
 async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
     driver, _, disk = request.param.partition(" on ")
     with tempfile.TemporaryDirectory(prefix="wardian-pool-", dir="/var/tmp") as folder:
@@ -82,14 +88,22 @@ async def small_disk(kind: str, place: Path) -> AsyncIterator[None]:
     if not kind:
         yield
         return
+    kind, _, quotas = kind.partition(" with ")
     if shutil.which(f"mkfs.{kind}") is None:
         pytest.skip(f"mkfs.{kind} is not installed")
+    if quotas and f"no quotas on {kind}" in missing:
+        pytest.skip("this kernel has no project quotas: runs in tests/vm")
     image = place.with_name("disk.img")
     with open(image, "wb") as file:
         file.truncate((160 if kind == "ext4" else 320) << 20)
-    await process.check("make a disk", [f"mkfs.{kind}", "-q", str(image)])
+    await process.check("make a disk", [*(PROJECTS[kind] if quotas else (f"mkfs.{kind}", "-q")), str(image)])
     place.mkdir()
-    await process.check("mount a disk", ["mount", "-o", "loop", str(image), str(place)])
+    options = "loop,prjquota" if quotas else "loop"
+    mounted = await process.run(["mount", "-o", options, str(image), str(place)])
+    if mounted.status and quotas:
+        missing.add(f"no quotas on {kind}")
+        pytest.skip("this kernel has no project quotas: runs in tests/vm")
+    assert mounted.status == 0, mounted.stderr
     try:
         yield
     finally:
@@ -321,15 +335,52 @@ async def test_a_quota_holds_where_there_are_quotas(storage: Storage) -> None:
         with pytest.raises(InvalidInput):
             await storage.set_quota(ONE, 1 << 20)
         return
+    await fill(storage, ONE)
     try:
         await storage.set_quota(ONE, 24 << 20)
     except InvalidInput as error:
         assert "least size" in str(error)  # xfs and btrfs on LVM; what they have is larger than this pool
-    with pytest.raises(OSError), open(storage.path(ONE) / "big", "wb") as file:
-        for _ in range(192):
-            file.write(os.urandom(1 << 20))
-            file.flush()
-            os.fsync(file.fileno())
+    await storage.mount(ONE, IdMap())
+    assert not await fits(storage.path(ONE) / "rootfs/big", 192)
+    await storage.unmount(ONE)
+
+
+async def fits(path: Path, mib: int) -> bool:
+    """Whether so much can be written to a file by a root that has to respect quotas."""
+    lacking = ["setpriv", "--bounding-set=-sys_resource", "--inh-caps=-sys_resource"]
+    argv = [*lacking, "dd", "if=/dev/urandom", f"of={path}", "bs=1M", f"count={mib}", "conv=fsync"]
+    return (await process.run(argv)).status == 0
+
+
+async def test_the_size_of_a_folder_stays_with_its_volume(storage: Storage) -> None:
+    if storage.driver not in ("dir", "overlay") or not storage.traits.quotas:
+        pytest.skip("this pool has no project quotas")
+    assert isinstance(storage, DirStorage | OverlayStorage)
+    storage._projects._counted = False  # it was made when the file system had none
+    await storage.create(IMAGE)
+    await fill(storage, IMAGE)
+    await storage.copy(IMAGE, ONE)
+    await storage.open()
+    assert await storage.usage(ONE) is None
+    await storage.set_quota(ONE, 16 << 20)
+    await storage.snapshot(ONE, SNAPSHOT)
+    await storage.copy(ONE, TWO)
+    await storage.restore(SNAPSHOT, ONE)
+    for volume in (ONE, TWO):
+        await storage.mount(volume, IdMap())
+    assert not await fits(storage.path(ONE) / "rootfs/big", 20)
+    assert await fits(storage.path(TWO) / "rootfs/big", 20), "a copy has a size of its own, if any"
+    used = await storage.usage(TWO)
+    assert used is not None and used >= 20 << 20
+    (storage.path(ONE) / "rootfs/big").unlink()
+    await storage.unmount(ONE)
+    await storage.rename(ONE, THREE)
+    await storage.mount(THREE, IdMap())
+    assert not await fits(storage.path(THREE) / "rootfs/big", 20)
+    await storage.set_quota(THREE, 40 << 20)
+    assert await fits(storage.path(THREE) / "rootfs/big", 20)
+    for volume in (TWO, THREE):
+        await storage.unmount(volume)
 
 
 async def test_a_copy_that_does_not_fit_leaves_nothing(storage: Storage) -> None:

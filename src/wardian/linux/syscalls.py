@@ -113,6 +113,11 @@ def _syscall(number: int, *args: object, path: StrPath | None = None) -> int:
     return _checked(_libc.syscall(ctypes.c_long(number), *wide), path)
 
 
+def by_number(number: int, *args: object) -> int:
+    """A call that the C library may not know."""
+    return _syscall(number, *args)
+
+
 def openat2(dir_fd: int, path: StrPath, flags: int, *, resolve: int, mode: int = 0) -> int:
     """Open `path` from dir_fd, with RESOLVE_* limits on where it may lead; the fd is close-on-exec.
 

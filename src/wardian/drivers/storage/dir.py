@@ -4,7 +4,8 @@ import os
 import platform
 from pathlib import Path
 
-from wardian.drivers.storage import folders, rsync, sockets, tree, twice
+from wardian.drivers.storage import folders, rsync, sockets, threads, tree, twice
+from wardian.drivers.storage.projects import Projects
 from wardian.errors import InvalidInput
 from wardian.model.idmap import IdMap
 from wardian.ports.storage import Space, Still, Traits, Volume
@@ -20,6 +21,7 @@ class DirStorage:
         self.name = name
         self.version = platform.release()
         self._folders = folders.Folders(root)
+        self._projects = Projects(root)
 
     async def create_pool(self) -> None:
         """See ports.Storage."""
@@ -27,7 +29,7 @@ class DirStorage:
         try:
             root.mkdir(mode=0o711, parents=True, exist_ok=True)
             folders.refuse_content(root)
-            self._folders.make()
+            await self.open()
         except OSError as error:
             raise folders.failed("make the pool", self.name, error) from error
 
@@ -43,6 +45,7 @@ class DirStorage:
     async def open(self) -> None:
         """See ports.Storage."""
         self._folders.make()
+        self.traits = self._projects.look(self.traits)
 
     async def close(self) -> None:
         """See ports.Storage."""
@@ -74,9 +77,7 @@ class DirStorage:
         """See ports.Storage."""
         try:
             with self._folders.free(volume) as place:
-                made = folders.temporary(place)
-                made.mkdir(mode=0o700)
-                folders.settle(made, place)
+                folders.settle(self._new(place, volume), place)
         except OSError as error:
             raise folders.failed(f'create volume "{volume.name}"', self.name, error) from error
 
@@ -84,7 +85,7 @@ class DirStorage:
         """See ports.Storage."""
         origin = self._folders.existing(source)
         with self._folders.free(target) as place:
-            made = folders.temporary(place)
+            made = self._new(place, target)
             try:
                 if still is None:
                     await tree.copy(origin, made, self.name)
@@ -92,8 +93,28 @@ class DirStorage:
                     await twice.copy(origin, made, self.name, still)
                 folders.settle(made, place)
             except BaseException:
-                await tree.remove(made)
+                await self._remove(made)
                 raise
+
+    def _new(self, place: Path, volume: Volume) -> Path:
+        """An empty folder under a temporary name."""
+        try:
+            made = folders.temporary(place)
+            made.mkdir(mode=0o700)
+            self._projects.assign(made, volume.kind)
+        except OSError as error:
+            raise folders.failed(f'create volume "{volume.name}"', self.name, error) from error
+        return made
+
+    def _take_over(self, made: Path, place: Path) -> None:
+        """Put what was made in place of a volume, which is then under the temporary name."""
+        self._projects.pass_on(place, made)
+        folders.exchange(made, place)
+
+    async def _remove(self, doomed: Path) -> None:
+        number = self._projects.of(doomed) if doomed.exists() else 0
+        await tree.remove(doomed)
+        self._projects.forget(number)
 
     async def snapshot(self, source: Volume, target: Volume, still: Still | None = None) -> None:
         """See ports.Storage."""
@@ -102,12 +123,12 @@ class DirStorage:
     async def restore(self, snapshot: Volume, target: Volume) -> None:
         """See ports.Storage."""
         origin, place = self._folders.existing(snapshot), self._folders.existing(target)
-        made = folders.temporary(place)
+        made = self._new(place, target)
         try:
             await tree.copy(origin, made, self.name)
-            folders.exchange(made, place)
+            self._take_over(made, place)
         finally:
-            await tree.remove(made)
+            await self._remove(made)
 
     async def rename(self, volume: Volume, new: Volume) -> None:
         """See ports.Storage."""
@@ -125,7 +146,7 @@ class DirStorage:
             os.rename(place, doomed)
         except FileNotFoundError:
             return
-        await tree.remove(doomed)
+        await self._remove(doomed)
         self._folders.tidy(place)
 
     def transports(self) -> tuple[str, ...]:
@@ -147,24 +168,24 @@ class DirStorage:
         async with sockets.ending(fd):
             rsync.refuse_others(transport)
             with self._folders.free(volume) as place:
-                made = folders.temporary(place)
+                made = self._new(place, volume)
                 try:
                     await self._receive(made, volume, fd, self._folders.existing(base) if base else None)
                     folders.settle(made, place)
                 except BaseException:
-                    await tree.remove(made)
+                    await self._remove(made)
                     raise
 
     async def refresh(self, volume: Volume, fd: int) -> None:
         """See ports.Storage."""
         async with sockets.ending(fd):
             place = self._folders.existing(volume)
-            made = folders.temporary(place)
+            made = self._new(place, volume)
             try:
                 await self._receive(made, volume, fd, place)
-                folders.exchange(made, place)
+                self._take_over(made, place)
             finally:
-                await tree.remove(made)
+                await self._remove(made)
 
     async def _receive(self, made: Path, volume: Volume, fd: int, base: Path | None) -> None:
         """Make a folder from what comes, beginning with a copy of base."""
@@ -172,8 +193,6 @@ class DirStorage:
         try:
             if base is not None:
                 await tree.copy(base, made, self.name)
-            else:
-                made.mkdir(mode=0o700)
             await rsync.receive(made, fd, what)
             folders.shut(made)
         except OSError as error:
@@ -183,17 +202,20 @@ class DirStorage:
     async def sweep(self) -> None:
         """See ports.Storage."""
         for path in self._folders.remains():
-            await tree.remove(path)
+            await self._remove(path)
         self._folders.tidy_all()
 
     async def usage(self, volume: Volume) -> int | None:
-        """See ports.Storage."""
-        return None
+        """See ports.Storage: of snapshots nothing is known."""
+        return self._projects.usage(self._folders.existing(volume))
 
     async def set_quota(self, volume: Volume, size_bytes: int | None) -> None:
         """See ports.Storage."""
-        if size_bytes is not None:
-            raise InvalidInput("The directory container backend doesn't support quotas.")
+        place, what = self._folders.existing(volume), f'set the quota of volume "{volume.name}"'
+        try:
+            await threads.run(lambda: self._projects.bound(place, size_bytes))
+        except OSError as error:
+            raise folders.failed(what, self.name, error) from error
 
     async def space(self) -> Space:
         """See ports.Storage."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wardian.drivers.storage import folders
+from wardian.drivers.storage.projects import Projects
 from wardian.errors import HostFailed
 from wardian.linux import overlay
 
@@ -39,8 +40,9 @@ class Chain:
 class Layers:
     """The layers of one pool. The caller sees to it that one call at a time changes something."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, projects: Projects) -> None:
         self.folder = root / FOLDER
+        self._projects = projects
 
     def make(self) -> None:
         """The folder for layers; idempotent."""
@@ -79,10 +81,14 @@ class Layers:
             os.fsync(fd)
         os.rename(made, place / CHAIN)
 
-    def new(self, like: Path) -> str:
-        """An empty layer to take changes, its top folder like that of a tree it will lie over."""
+    def new(self, like: Path, owner: Path) -> str:
+        """An empty layer to take changes, its top folder like that of a tree it will lie over.
+
+        owner: the place of the volume whose changes they are.
+        """
         name = secrets.token_hex(6)
         (self.folder / name).mkdir(mode=0o700)
+        self._projects.share(self.folder / name, owner)
         (self.folder / name / "work").mkdir(mode=0o700)
         self.files(name).mkdir()
         copy_attributes(like, self.files(name))
@@ -91,7 +97,7 @@ class Layers:
     def begin(self, place: Path, rootfs: Path, *, changes: bool) -> Chain:
         """Make the files of a volume without layers its first one; rootfs is then an empty folder."""
         lowest = secrets.token_hex(6)
-        upper = self.new(rootfs) if changes else ""
+        upper = self.new(rootfs, place) if changes else ""
         (self.folder / lowest).mkdir(mode=0o700)
         chain = Chain(upper, (lowest,))
         self.write(place, chain)
@@ -102,11 +108,14 @@ class Layers:
         os.rename(rootfs, self.files(name))
         rootfs.mkdir(mode=0o755)
 
-    def frozen(self, chain: Chain) -> Chain:
-        """The chain with its upper frozen and a new one begun; the same if nothing was changed."""
+    def frozen(self, chain: Chain, owner: Path) -> Chain:
+        """The chain with its upper frozen and a new one begun; the same if nothing was changed.
+
+        owner: the place of its volume.
+        """
         if not chain.upper or self._is_unchanged(chain):
             return chain
-        return Chain(self.new(self.files(chain.upper)), (chain.upper, *chain.lower))
+        return Chain(self.new(self.files(chain.upper), owner), (chain.upper, *chain.lower))
 
     def _is_unchanged(self, chain: Chain) -> bool:
         upper, below = self.files(chain.upper), self.files(chain.lower[0])

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from wardian.drivers.storage import folders, rsync, sockets, stacks, threads, tree, twice
 from wardian.drivers.storage.layers import Chain, Layers
+from wardian.drivers.storage.projects import Projects
 from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import overlay, userns
 from wardian.model.idmap import IdMap
@@ -42,7 +43,8 @@ class OverlayStorage:
         self.name = name
         self.version = platform.release()
         self._folders = folders.Folders(root)
-        self._layers = Layers(root)
+        self._projects = Projects(root)
+        self._layers = Layers(root, self._projects)
         self._lock = threading.Lock()  # held for moments, in worker threads, while chains change
         self._userns: tuple[IdMap, int] | None = None
 
@@ -103,6 +105,7 @@ class OverlayStorage:
         try:
             self._folders.make()
             self._layers.make()
+            self.traits = self._projects.look(self.traits)
         except OSError as error:
             raise folders.failed("open the pool", self.name, error) from error
 
@@ -192,7 +195,7 @@ class OverlayStorage:
         """See ports.Storage."""
         with self._folders.free(volume) as place:
             await self._do(
-                f'create volume "{volume.name}"', lambda: folders.settle(_new_place(place), place)
+                f'create volume "{volume.name}"', lambda: folders.settle(self._new_place(volume), place)
             )
 
     async def copy(self, source: Volume, target: Volume, still: Still | None = None) -> None:
@@ -213,7 +216,7 @@ class OverlayStorage:
     async def restore(self, snapshot: Volume, target: Volume) -> None:
         """See ports.Storage."""
         place = self._existing(target)
-        made = await self._cloned(snapshot, target, writable=True)
+        made = await self._cloned(snapshot, target, writable=True, old=place)
         try:
             await self._do(f'restore volume "{target.name}"', lambda: self._exchange(made, place, target))
         finally:
@@ -224,17 +227,23 @@ class OverlayStorage:
         if stacks.mounted(rootfs) in stacks.IN_USE:
             raise InvalidInput(f'a container runs on volume "{target.name}"; stop it first')
         stacks.unmount(rootfs)
+        self._projects.pass_on(place, made)
         folders.exchange(made, place)
 
     async def _cloned(
-        self, source: Volume, target: Volume, writable: bool, still: Still | None = None
+        self,
+        source: Volume,
+        target: Volume,
+        writable: bool,
+        still: Still | None = None,
+        old: Path | None = None,
     ) -> Path:
         """A place for the target, under a temporary name, that shares the layers of source.
 
-        writable: it has a layer of its own that takes changes.
+        writable: it has a layer of its own that takes changes. old: the place that it is to replace.
         """
         origin = self._existing(source)
-        made = await self._do(f'copy volume "{source.name}"', lambda: _new_place(self._folders.path(target)))
+        made = await self._do(f'copy volume "{source.name}"', lambda: self._new_place(target, old))
         try:
             if source.kind in ("custom", "custom-snapshot"):  # plain: what is in them is rarely an image
                 await tree.copy(origin / VOLUME, made / VOLUME, self.name)
@@ -245,7 +254,7 @@ class OverlayStorage:
                 f'copy volume "{source.name}"', lambda: self._share(origin, made, writable)
             )
             if live:
-                await self._copy_live(live, made, writable, still)
+                await self._copy_live(live, origin, made, writable, still)
             await self._bound_depth(origin, made)
         except BaseException:
             await self._remove(made)
@@ -268,7 +277,7 @@ class OverlayStorage:
             if frozen is None:
                 return ""
             below = self._layers.files(frozen.lower[0])
-            upper = self._layers.new(below) if writable and not live else ""
+            upper = self._layers.new(below, made) if writable and not live else ""
             self._layers.write(made, Chain(upper, frozen.lower))
             return live
 
@@ -279,15 +288,17 @@ class OverlayStorage:
             if not rootfs.is_dir():
                 return None
             return self._layers.begin(place, rootfs, changes=place.parent.name == "containers")
-        frozen = self._layers.frozen(chain)
+        frozen = self._layers.frozen(chain, place)
         if frozen != chain:
             self._layers.write(place, frozen)
         return frozen
 
-    async def _copy_live(self, live: str, made: Path, writable: bool, still: Still | None) -> None:
+    async def _copy_live(
+        self, live: str, origin: Path, made: Path, writable: bool, still: Still | None
+    ) -> None:
         """Give `made` a copy of a layer that a running container writes to."""
         rootfs = made / VOLUME / "rootfs"
-        name = await self._copied(self._layers.files(live), still)
+        name = await self._copied(self._layers.files(live), made if writable else origin, still)
 
         def take() -> None:
             with self._lock:
@@ -310,7 +321,7 @@ class OverlayStorage:
             "mount layers", lambda: stacks.mount(self._layers, Chain("", chain.lower), rootfs, stacks.VIEW)
         )
         try:
-            name = await self._copied(rootfs)
+            name = await self._copied(rootfs, origin)
         finally:
             stacks.unmount(rootfs)
 
@@ -323,9 +334,9 @@ class OverlayStorage:
         for path in await self._do("make a layer", take):
             await tree.remove(path)
 
-    async def _copied(self, files: Path, still: Still | None = None) -> str:
-        """A new layer with a copy of a tree; still: if a container writes to that."""
-        name = await self._do("make a layer", lambda: self._layers.new(files))
+    async def _copied(self, files: Path, owner: Path, still: Still | None = None) -> str:
+        """A new layer of a volume with a copy of a tree; still: if a container writes to that."""
+        name = await self._do("make a layer", lambda: self._layers.new(files, owner))
         try:
             await self._do("make a layer", self._layers.files(name).rmdir)
             if still is None:
@@ -363,9 +374,14 @@ class OverlayStorage:
 
     async def _remove(self, doomed: Path) -> None:
         """Remove a place that has a temporary name, with the layers that only it had."""
+        number = self._projects.of(doomed)
         for path in await self._do("remove a volume", lambda: self._doomed_layers(doomed)):
             await tree.remove(path)
         await tree.remove(doomed)
+        if number and number not in map(
+            self._projects.of, self._places()
+        ):  # of what has taken its place, too
+            self._projects.forget(number)
 
     def _doomed_layers(self, doomed: Path) -> list[Path]:
         rootfs = doomed / VOLUME / "rootfs"
@@ -422,7 +438,7 @@ class OverlayStorage:
         """See ports.Storage."""
         async with sockets.ending(fd):
             place = self._existing(volume)
-            made = await self._received(volume, fd, volume)
+            made = await self._received(volume, fd, volume, place)
             try:
                 await self._do(
                     f'receive volume "{volume.name}"', lambda: self._exchange(made, place, volume)
@@ -430,13 +446,13 @@ class OverlayStorage:
             finally:
                 await self._remove(made)
 
-    async def _received(self, volume: Volume, fd: int, base: Volume | None) -> Path:
+    async def _received(self, volume: Volume, fd: int, base: Volume | None, old: Path | None = None) -> Path:
         """A place under a temporary name with what comes, beginning with the layers of base."""
         what = f'receive volume "{volume.name}"'
         if base is not None:
-            made = await self._cloned(base, volume, writable=True)
+            made = await self._cloned(base, volume, writable=True, old=old)
         else:
-            made = await self._do(what, lambda: _new_place(self._folders.path(volume)))
+            made = await self._do(what, lambda: self._new_place(volume))
         try:
             await self._do(what, lambda: self._show(made))
             await rsync.receive(made / VOLUME, fd, what, submounts=True)
@@ -477,24 +493,34 @@ class OverlayStorage:
     # --- sizes ---------------------------------------------------------------------------------
 
     async def usage(self, volume: Volume) -> int | None:
-        """See ports.Storage."""
-        return None
+        """See ports.Storage: what it has changed itself, in what snapshots keep as well."""
+        return self._projects.usage(self._existing(volume))
 
     async def set_quota(self, volume: Volume, size_bytes: int | None) -> None:
         """See ports.Storage."""
-        if size_bytes is not None:
-            raise InvalidInput("The overlay container backend doesn't support quotas.")
+        place = self._existing(volume)
+
+        def bound() -> None:
+            chain = self._layers.read(place, place / VOLUME / "rootfs")
+            upper = [self._layers.folder / chain.upper] if chain and chain.upper else []
+            self._projects.bound(place, size_bytes, *upper)
+
+        await self._do(f'set the quota of volume "{volume.name}"', bound)
+
+    def _new_place(self, volume: Volume, old: Path | None = None) -> Path:
+        """A place under a temporary name; old: the one that it is to replace, whose size is its own."""
+        made = folders.temporary(self._folders.path(volume))
+        made.mkdir(mode=0o700)
+        if old is None or volume.kind == "custom":  # what is copied is there twice until then
+            self._projects.assign(made, volume.kind)
+        else:
+            self._projects.share(made, old)
+        (made / VOLUME).mkdir(mode=0o711)
+        (made / VOLUME).chmod(0o711)
+        return made
 
     async def _do(self, what: str, work: Callable[[], T], take_back: Callable[[], None] | None = None) -> T:
         try:
             return await threads.run(work, take_back)
         except OSError as error:
             raise folders.failed(what, self.name, error) from error
-
-
-def _new_place(place: Path) -> Path:
-    made = folders.temporary(place)
-    (made / VOLUME).mkdir(mode=0o711, parents=True)
-    made.chmod(0o700)
-    (made / VOLUME).chmod(0o711)
-    return made
