@@ -14,7 +14,7 @@ from tests.contracts.test_storage import ONE, SNAPSHOT, TWO, make, pytestmark
 from tests.contracts.test_storage_travel import travel
 from wardian.drivers.storage import subvolumes
 from wardian.errors import WardianError
-from wardian.linux import process
+from wardian.linux import mounts, process, syscalls
 from wardian.ports.storage import Storage, Volume
 
 __all__ = ["pytestmark"]
@@ -29,6 +29,7 @@ async def storage(tmp_path: Path) -> AsyncIterator[Storage]:
     """A btrfs pool with a secret in c2, and a snapshot of c1 that was received: its UUID is known."""
     made = make("btrfs", tmp_path)
     await made.create_pool()
+    syscalls.mount("none", tmp_path / "pool", None, syscalls.MS_SHARED)  # as most hosts have it
     for volume in (ONE, TWO):
         await made.create(volume)
         (made.path(volume) / "rootfs").mkdir()
@@ -37,6 +38,7 @@ async def storage(tmp_path: Path) -> AsyncIterator[Storage]:
     (made.path(ONE) / "rootfs/own").write_bytes(SECRET[::-1])
     await travel(made, ONE, made, SNAPSHOT, "btrfs")
     yield made
+    assert len(mounts.mounts_below(tmp_path)) == 1
     for volume in await made.volumes():
         await made.delete(volume)
     await made.delete_pool()

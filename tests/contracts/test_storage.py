@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -257,14 +258,15 @@ async def test_a_copy_of_what_is_written_to_is_of_one_moment(storage: Storage) -
     await storage.mount(ONE, IdMap())
     root = storage.path(ONE) / "rootfs"
     (root / "new").write_text("before")
+    later = time.time_ns() + 10**12
+    os.utime(root / "new", ns=(later, later))
     stood = []
 
     @asynccontextmanager
     async def still() -> AsyncIterator[None]:
-        begun = (root / "new").stat().st_mtime_ns
         (root / "file").write_text("second")
         (root / "new").write_text("after!")
-        os.utime(root / "new", ns=(begun, begun))  # within one tick of the clock
+        os.utime(root / "new", ns=(later, later))  # as within one tick of the clock
         shutil.rmtree(root / "gone")
         shutil.rmtree(root / "opaque")
         (root / "opaque").mkdir()

@@ -1,5 +1,6 @@
 """Custom volumes: made, shown in real containers, kept, given back."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,6 +117,32 @@ def test_volumes_and_snapshots_get_other_names_and_pools(here: Daemon) -> None:
     here.lxc("storage", "volume", "move", "second", "moved", "default/data")
     assert (on_host(here, "data") / "f").read_text() == "first"
     here.lxc("storage", "volume", "delete", "second", "data")
+    here.lxc("storage", "delete", "second")
+
+
+@pytest.mark.parametrize("action", ["copy", "move"])
+def test_what_takes_long_is_cancelled_and_leaves_nothing(here: Daemon, action: str) -> None:
+    here.lxc("storage", "create", "second", "overlay")
+    volume(here, "create", "data")
+    (on_host(here, "data") / "big").write_bytes(os.urandom(1 << 20) * 150)
+    volume(here, "snapshot", "data", "s1")
+    before = volume(here, "list", "--format", "csv")
+    url = "/1.0/storage-pools/{}/volumes/custom"
+    copy: dict[str, object] = {"name": "data", "source": {"type": "copy", "name": "data", "pool": "default"}}
+    tried: dict[str, tuple[str, dict[str, object]]] = {
+        "copy": (url.format("second"), copy),
+        "move": (f"{url.format('default')}/data", {"name": "data", "pool": "second"}),
+    }
+    place, body = tried[action]
+    begun = json.loads(here.request("POST", place, json.dumps(body)))
+    here.request("DELETE", begun["operation"])
+    assert json.loads(here.request("GET", f"{begun['operation']}/wait"))["metadata"]["status"] == "Cancelled"
+    assert volume(here, "list", "--format", "csv") == before
+    assert here.lxc("storage", "volume", "list", "second", "--format", "csv") == ""
+    pool = here.folder / "lxd/storage-pools/second"
+    assert not [*(pool / "custom").iterdir(), *(pool / "custom-snapshots").iterdir()]
+    said = json.loads(here.request("POST", place, json.dumps({**body, "name": "../x"})))
+    assert said["error_code"] == 400, "what is wrong is refused at once"
     here.lxc("storage", "delete", "second")
 
 

@@ -26,8 +26,11 @@ async def _listed(host: Host, request: Request, found: list[CustomVolume]) -> we
 
 
 async def create(host: Host, request: Request) -> web.Response:
-    """Make a volume, empty or as a copy."""
-    made = await volumes.create(host, request.path["pool"], await request.decode(VolumeWrite))
+    """Make a volume: an empty one at once, a copy in the background."""
+    wanted = await request.decode(VolumeWrite)
+    if wanted.source is not None:
+        return replies.operation(await volume_moves.copy(host, request.path["pool"], wanted))
+    made = await volumes.create(host, request.path["pool"], wanted)
     return replies.created(volumes.url(made))
 
 
@@ -68,14 +71,13 @@ async def patch(host: Host, request: Request) -> web.Response:
 
 
 async def rename(host: Host, request: Request) -> web.Response:
-    """Another name, or another pool."""
+    """Another name at once, or another pool in the background."""
     found, wanted = await _found(host, request), await request.decode(VolumeWrite)
     if wanted.pool not in ("", found.pool):
         if "/" in found.own_name:
             raise InvalidInput("a snapshot stays in the storage pool of its volume")
         new = wanted.name or found.own_name
-        moved = await volume_moves.move(host, found.pool, found.own_name, wanted.pool, new)
-        return replies.created(volumes.url(moved))
+        return replies.operation(await volume_moves.move(host, found.pool, found.own_name, wanted.pool, new))
     return replies.created(volumes.url(await volumes.rename(host, found.pool, found.own_name, wanted.name)))
 
 

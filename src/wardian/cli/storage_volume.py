@@ -24,7 +24,7 @@ def run(session: Session, values: Values, words: list[str]) -> int:
     function, least, most = SUBCOMMANDS[words[0]]
     need(words[2:], least, most)
     daemon, pool = session.server(words[1])
-    function(daemon, pool, words[2:], values)
+    function(session, daemon, pool, words[2:], values)
     return 0
 
 
@@ -43,18 +43,18 @@ def _pairs(words: list[str]) -> dict[str, str]:
     return {key: value for key, _, value in (word.partition("=") for word in words)}
 
 
-def _list(daemon: Connection, pool: str, words: list[str], values: Values) -> None:
+def _list(session: Session, daemon: Connection, pool: str, words: list[str], values: Values) -> None:
     found = daemon.get(f"{_url(pool)}?recursion=1")
     rows = [[v["type"], v["name"], v["description"], str(len(v["used_by"]))] for v in found]
     output.show(values.format, ("TYPE", "NAME", "DESCRIPTION", "USED BY"), rows, found)
 
 
-def _show(daemon: Connection, pool: str, words: list[str], values: Values) -> None:
+def _show(session: Session, daemon: Connection, pool: str, words: list[str], values: Values) -> None:
     found = daemon.get(_url(pool, words[0]))
     sys.stdout.write(output.yaml({key: found[key] for key in SHOWN if key in found}))
 
 
-def _info(daemon: Connection, pool: str, words: list[str], values: Values) -> None:
+def _info(session: Session, daemon: Connection, pool: str, words: list[str], values: Values) -> None:
     found = daemon.get(_url(pool, words[0]))
     used = daemon.get(f"{_url(pool, words[0])}/state")["usage"]
     lines = [f"Name: {found['name']}", f"Type: {found['type']}", f"Description: {found['description']}"]
@@ -66,16 +66,16 @@ def _info(daemon: Connection, pool: str, words: list[str], values: Values) -> No
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
-def _create(daemon: Connection, pool: str, words: list[str], values: Values) -> None:
+def _create(session: Session, daemon: Connection, pool: str, words: list[str], values: Values) -> None:
     daemon.request("POST", _url(pool), {"name": words[0], "config": _pairs(words[1:])})
     print(f"Storage volume {words[0]} created")
 
 
-def _copy(daemon: Connection, pool: str, words: list[str], values: Values) -> None:
+def _copy(session: Session, daemon: Connection, pool: str, words: list[str], values: Values) -> None:
     """VOLUME[/SNAPSHOT] [POOL/]NEW: in the same pool unless another one is named."""
     there, name = _place(pool, words[1])
     source = {"type": "copy", "name": words[0], "pool": pool}
-    daemon.request("POST", _url(there), {"name": name, "source": source})
+    session.run(daemon, "POST", _url(there), {"name": name, "source": source})
     print(f"Storage volume {name} created")
 
 
@@ -85,33 +85,33 @@ def _place(pool: str, word: str) -> tuple[str, str]:
     return (there if slash else pool), name
 
 
-def _move(daemon: Connection, pool: str, words: list[str], values: Values) -> None:
+def _move(session: Session, daemon: Connection, pool: str, words: list[str], values: Values) -> None:
     """VOLUME POOL/[NEW]: into another pool."""
     there, name = _place(pool, words[1])
-    daemon.request("POST", _url(pool, words[0]), {"name": name or words[0], "pool": there})
+    session.run(daemon, "POST", _url(pool, words[0]), {"name": name or words[0], "pool": there})
     print(f"Storage volume {words[0]} moved to {there}")
 
 
-def _rename(daemon: Connection, pool: str, words: list[str], values: Values) -> None:
+def _rename(session: Session, daemon: Connection, pool: str, words: list[str], values: Values) -> None:
     new = words[1].rpartition("/")[2] if "/" in words[0] else words[1]
     daemon.request("POST", _url(pool, words[0]), {"name": new})
     print(f'Renamed storage volume from "{words[0]}" to "{words[1]}"')
 
 
-def _delete(daemon: Connection, pool: str, words: list[str], values: Values) -> None:
+def _delete(session: Session, daemon: Connection, pool: str, words: list[str], values: Values) -> None:
     daemon.request("DELETE", _url(pool, words[0]))
     print(f"Storage volume {words[0]} deleted")
 
 
-def _snapshot(daemon: Connection, pool: str, words: list[str], values: Values) -> None:
+def _snapshot(session: Session, daemon: Connection, pool: str, words: list[str], values: Values) -> None:
     daemon.request("POST", f"{_url(pool, words[0])}/snapshots", {"name": words[1] if words[1:] else ""})
 
 
-def _restore(daemon: Connection, pool: str, words: list[str], values: Values) -> None:
+def _restore(session: Session, daemon: Connection, pool: str, words: list[str], values: Values) -> None:
     daemon.request("PUT", _url(pool, words[0]), {"restore": words[1]})
 
 
-def _attach(daemon: Connection, pool: str, words: list[str], values: Values) -> None:
+def _attach(session: Session, daemon: Connection, pool: str, words: list[str], values: Values) -> None:
     """VOLUME CONTAINER [DEVICE] PATH: the device is called like the volume unless told otherwise."""
     volume, container, *middle, path = words
     device = middle[0] if middle else volume
@@ -122,7 +122,7 @@ def _attach(daemon: Connection, pool: str, words: list[str], values: Values) -> 
     daemon.request("PATCH", container_url(container), {"devices": {device: options}})
 
 
-def _detach(daemon: Connection, pool: str, words: list[str], values: Values) -> None:
+def _detach(session: Session, daemon: Connection, pool: str, words: list[str], values: Values) -> None:
     volume, container, *named = words
     shown = [
         name
@@ -136,23 +136,23 @@ def _detach(daemon: Connection, pool: str, words: list[str], values: Values) -> 
     daemon.request("PATCH", container_url(container), {"devices": {shown[0]: None}})
 
 
-def _set(daemon: Connection, pool: str, words: list[str], values: Values) -> None:
+def _set(session: Session, daemon: Connection, pool: str, words: list[str], values: Values) -> None:
     name, *rest = words
     change = {rest[0]: rest[1]} if len(rest) == 2 and "=" not in rest[0] else _pairs(rest)
     daemon.request("PATCH", _url(pool, name), {"config": change})
 
 
-def _get(daemon: Connection, pool: str, words: list[str], values: Values) -> None:
+def _get(session: Session, daemon: Connection, pool: str, words: list[str], values: Values) -> None:
     print(daemon.get(_url(pool, words[0]))["config"].get(words[1], ""))
 
 
-def _unset(daemon: Connection, pool: str, words: list[str], values: Values) -> None:
+def _unset(session: Session, daemon: Connection, pool: str, words: list[str], values: Values) -> None:
     if words[1] not in daemon.get(_url(pool, words[0]))["config"]:
         raise ApiError(f"Can't unset key '{words[1]}', it's not currently set")
     daemon.request("PATCH", _url(pool, words[0]), {"config": {words[1]: None}})
 
 
-def _edit(daemon: Connection, pool: str, words: list[str], values: Values) -> None:
+def _edit(session: Session, daemon: Connection, pool: str, words: list[str], values: Values) -> None:
     present = daemon.get(_url(pool, words[0]))
 
     def apply(wanted: dict[str, Any]) -> None:

@@ -78,8 +78,13 @@ async def check_disks(host: Host, wanted: Mapping[str, Mapping[str, str]]) -> No
 
 def url(record: CustomVolume) -> str:
     """The address in the API."""
-    volume, _, snapshot = record.own_name.partition("/")
-    path = f"/1.0/storage-pools/{record.pool}/volumes/custom/{volume}"
+    return address(record.pool, record.own_name)
+
+
+def address(pool: str, own_name: str) -> str:
+    """The same of a volume, or `volume/snapshot`, that is yet to be made."""
+    volume, _, snapshot = own_name.partition("/")
+    path = f"/1.0/storage-pools/{pool}/volumes/custom/{volume}"
     return f"{path}/snapshots/{snapshot}" if snapshot else path
 
 
@@ -181,17 +186,30 @@ def check_config(storage: Storage, config: Config) -> None:
             raise InvalidInput(f'unknown key "{key}" of a storage volume (known: size, user.*)')
 
 
-async def create(host: Host, pool: str, request: VolumeWrite) -> CustomVolume:
-    """Make an empty volume, or a copy of one or of a snapshot."""
+async def check_new(host: Host, pool: str, request: VolumeWrite) -> str:
+    """Refuse what is no volume that can be made; the pool of its source, or its own."""
     names.check_volume(request.name)
     if request.type != "custom" or request.content_type != "filesystem":
         raise InvalidInput('only volumes of the type "custom" with files in them can be made')
     await host.records.pools.get(pool)
     source = request.source
-    if source is not None and source.type != "copy":
-        raise InvalidInput(f'a volume is no "{source.type}" of another one, only a "copy"')
     there = source.pool or pool if source else pool
     await host.records.pools.get(there)
+    if source is not None:
+        if source.type != "copy":
+            raise InvalidInput(f'a volume is no "{source.type}" of another one, only a "copy"')
+        await get(host, there, source.name)
+    if await host.records.volumes.find(f"{pool}/{request.name}") is not None:
+        raise AlreadyExists(f'storage pool "{pool}" has a volume "{request.name}" already')
+    return there
+
+
+async def create(
+    host: Host, pool: str, request: VolumeWrite, count: travel.Count = travel.uncounted
+) -> CustomVolume:
+    """Make an empty volume, or a copy of one or of a snapshot; count: called with the bytes that travel."""
+    there = await check_new(host, pool, request)
+    source = request.source
     also = f"{there}/{source.name.partition('/')[0]}" if source else ""
     config = {key: value for key, value in (request.config or {}).items() if value}
     async with alone(host, pool, request.name, also=also) as storage:
@@ -216,7 +234,7 @@ async def create(host: Host, pool: str, request: VolumeWrite) -> CustomVolume:
                 await storage.copy(volume_of(origin.own_name), volume)
             else:
                 source_volume = volume_of(origin.own_name)
-                await travel.carry(host.storage.get(there), source_volume, storage, volume, travel.uncounted)
+                await travel.carry(host.storage.get(there), source_volume, storage, volume, count)
             await apply_quota(host, record)
             made = replace(record, pending="")
             await host.records.volumes.replace(made)

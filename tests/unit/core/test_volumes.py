@@ -10,6 +10,7 @@ from tests.fakes import Faults
 from wardian.core import pools, volume_moves, volumes
 from wardian.core.host import Host
 from wardian.core.pools import PoolWrite
+from wardian.core.travel import uncounted
 from wardian.core.volumes import VolumeSource, VolumeWrite
 from wardian.errors import HostFailed, WardianError
 from wardian.ports.storage import Volume
@@ -68,7 +69,7 @@ async def copy_to_another_pool(host: Host) -> None:
 
 
 async def move(host: Host) -> None:
-    await volume_moves.move(host, "default", "v1", "other", "v2")
+    await volume_moves.carry(host, "default", "v1", "other", "v2", uncounted)
 
 
 async def delete(host: Host) -> None:

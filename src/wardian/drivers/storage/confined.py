@@ -22,7 +22,8 @@ def shown(folder: Path, *, writable: bool, submounts: bool = False) -> Iterator[
     attributes = syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NOEXEC
     try:
         attributes |= 0 if writable else syscalls.MOUNT_ATTR_RDONLY
-        syscalls.mount_setattr(fd, attr_set=attributes, recursive=submounts)
+        # Private: what is mounted on it in there is not to appear here.
+        syscalls.mount_setattr(fd, attr_set=attributes, propagation=syscalls.MS_PRIVATE, recursive=submounts)
         yield fd
     finally:
         os.close(fd)

@@ -112,7 +112,7 @@ class DirStorage:
         folders.exchange(made, place)
 
     async def _remove(self, doomed: Path) -> None:
-        number = self._projects.of(doomed) if doomed.exists() else 0
+        number = self._projects.of(doomed)
         await tree.remove(doomed)
         self._projects.forget(number)
 

@@ -194,9 +194,14 @@ class OverlayStorage:
     async def create(self, volume: Volume) -> None:
         """See ports.Storage."""
         with self._folders.free(volume) as place:
-            await self._do(
-                f'create volume "{volume.name}"', lambda: folders.settle(self._new_place(volume), place)
-            )
+            made = folders.temporary(place)
+            try:
+                what = f'create volume "{volume.name}"'
+                await self._do(what, lambda: self._new_place(made, volume))
+                folders.settle(made, place)
+            except BaseException:
+                await self._remove(made)
+                raise
 
     async def copy(self, source: Volume, target: Volume, still: Still | None = None) -> None:
         """See ports.Storage."""
@@ -243,8 +248,9 @@ class OverlayStorage:
         writable: it has a layer of its own that takes changes. old: the place that it is to replace.
         """
         origin = self._existing(source)
-        made = await self._do(f'copy volume "{source.name}"', lambda: self._new_place(target, old))
+        made = folders.temporary(self._folders.path(target))
         try:
+            await self._do(f'copy volume "{source.name}"', lambda: self._new_place(made, target, old))
             if source.kind in ("custom", "custom-snapshot"):  # plain: what is in them is rarely an image
                 await tree.copy(origin / VOLUME, made / VOLUME, self.name)
                 return made
@@ -452,8 +458,10 @@ class OverlayStorage:
         if base is not None:
             made = await self._cloned(base, volume, writable=True, old=old)
         else:
-            made = await self._do(what, lambda: self._new_place(volume))
+            made = folders.temporary(self._folders.path(volume))
         try:
+            if base is None:
+                await self._do(what, lambda: self._new_place(made, volume))
             await self._do(what, lambda: self._show(made))
             await rsync.receive(made / VOLUME, fd, what, submounts=True)
             await self._do(what, lambda: self._close_received(made, volume))
@@ -507,9 +515,8 @@ class OverlayStorage:
 
         await self._do(f'set the quota of volume "{volume.name}"', bound)
 
-    def _new_place(self, volume: Volume, old: Path | None = None) -> Path:
-        """A place under a temporary name; old: the one that it is to replace, whose size is its own."""
-        made = folders.temporary(self._folders.path(volume))
+    def _new_place(self, made: Path, volume: Volume, old: Path | None = None) -> None:
+        """Make a place under a temporary name; old: the one that it is to replace, whose size is its own."""
         made.mkdir(mode=0o700)
         if old is None or volume.kind == "custom":  # what is copied is there twice until then
             self._projects.assign(made, volume.kind)
@@ -517,7 +524,6 @@ class OverlayStorage:
             self._projects.share(made, old)
         (made / VOLUME).mkdir(mode=0o711)
         (made / VOLUME).chmod(0o711)
-        return made
 
     async def _do(self, what: str, work: Callable[[], T], take_back: Callable[[], None] | None = None) -> T:
         try:

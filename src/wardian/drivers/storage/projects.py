@@ -56,7 +56,7 @@ class Projects:
 
     def of(self, place: Path) -> int:
         """The number of a volume's project; 0 if it has none."""
-        if not self._counted:
+        if not self._counted or not place.exists():
             return 0
         with subvolumes.folder(place) as fd:
             return projects.project_of(fd)
