@@ -510,6 +510,9 @@ class FakeRuntime:
         if stop:
             self._ended[plan.name].set()
 
+    def is_saved(self, folder: Path) -> bool:
+        return (folder / "memory").is_file()
+
     async def restore(self, plan: StartPlan, folder: Path) -> Started:
         assert (folder / "memory").is_file()
         self._faults.step("restore")

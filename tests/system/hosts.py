@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.system.harness import Daemon
+from tests.system.harness import ROOT, Daemon
 
 HOLD = """
 mount -t tmpfs none /mnt && mkdir /mnt/cgroup && mount --rbind /sys/fs/cgroup /mnt/cgroup &&
@@ -45,7 +45,7 @@ class Place:
 class Pair:
     """Two hosts that trust one client, `a` and `b`: their own names for each other as remotes, too."""
 
-    def __init__(self, first: str, second: str) -> None:
+    def __init__(self, first: str, second: str, program: str) -> None:
         self.places = (Place(), Place())
         self.link = f"wtm{os.getpid() % 10000}"
         subprocess.run(
@@ -58,8 +58,18 @@ class Pair:
             place.ip("link", "set", self.link, "up")
             impatient = f"echo 50 >/proc/sys/net/ipv4/neigh/{self.link}/retrans_time_ms"
             subprocess.run([*place.within, "sh", "-c", impatient], check=True)
-        self.a = Daemon("ma", backend=first, within=self.places[0].within, pool_size="256MB")
-        self.b = Daemon("mb", backend=second, within=self.places[1].within, pool_size="256MB")
+        paths = {"PYTHONPATH": str(ROOT)}  # inside, the folder that it is started in is not this one
+        self.a, self.b = (
+            Daemon(
+                name,
+                backend=backend,
+                within=place.within,
+                pool_size="256MB",
+                program=program,
+                environment=paths,
+            )
+            for name, backend, place in zip(("ma", "mb"), (first, second), self.places, strict=True)
+        )
         self.a.import_busybox("bb")
         for number, daemon in enumerate((self.a, self.b), 1):
             daemon.lxc("config", "set", "core.https_address", f"10.99.77.{number}:8443")
@@ -86,9 +96,9 @@ class Pair:
 
 
 @contextlib.contextmanager
-def pair(first: str, second: str) -> Iterator[Pair]:
-    """Two hosts with pools of these drivers."""
-    made = Pair(first, second)
+def pair(first: str, second: str, program: str = "wardian.daemon.main") -> Iterator[Pair]:
+    """Two hosts with pools of these drivers. program: what runs as daemon."""
+    made = Pair(first, second, program)
     try:
         yield made
     finally:

@@ -112,7 +112,7 @@ def move(session: Session, values: Values, source: End, target: End) -> None:
         raise ApiError(f'container "{source.name}" is protected by "security.protection.delete": it stays')
     request = _request(values, source, target, found, found["config"])
     request["ephemeral"] = found["ephemeral"]
-    request["source"]["live"] = status == "Running"
+    request["source"]["live"] = status == "Running" or found.get("stateful", False)
     _Transfer(session, values, source, target, request).run()
     try:
         session.run(source.daemon, "DELETE", container_url(source.name), quiet=True)

@@ -104,6 +104,8 @@ class Host:
     """The CPUs that each of them has got."""
     kept_ephemeral: set[str] = field(default_factory=set)
     """Ephemeral containers that a restart stops: they are not deleted."""
+    leaving: set[str] = field(default_factory=set)
+    """Containers that stop to go on elsewhere: until that is sure, their record says that they run."""
     images_in_use: Counter[str] = field(default_factory=Counter)
     """Fingerprints of images that containers are being made from: they are not cleaned away."""
     guest_events: dict[str, Events] = field(default_factory=dict)

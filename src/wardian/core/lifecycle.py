@@ -208,12 +208,17 @@ async def _record_stopped(host: Host, name: str) -> None:
     ends = container.ephemeral and name not in host.kept_ephemeral
     if ends and not await containers.is_protected(host, container):
         await containers.remove(host, container)
-    elif not host.going_down:
+    elif not host.going_down and name not in host.leaving:
+        await note_stopped(host, name)
 
-        def stopped(now: Container) -> Container:
-            return replace(now, config={**now.config, "volatile.last_state.power": "STOPPED"})
 
-        await host.records.containers.change(name, stopped)
+async def note_stopped(host: Host, name: str) -> None:
+    """Remember that a container does not run: it does not start with the daemon of its own accord."""
+
+    def stopped(now: Container) -> Container:
+        return replace(now, config={**now.config, "volatile.last_state.power": "STOPPED"})
+
+    await host.records.containers.change(name, stopped)
 
 
 # --- requests ----------------------------------------------------------------------------------
@@ -372,7 +377,7 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
     if container.stateful:
         await host.storage.get(container.pool).mount(volume(name))
     resumes = memory.resumes(host, container, request.stateful if request else container.stateful)
-    if container.pending:
+    if container.pending not in ("", memory.ARRIVING):
         raise HostFailed(
             f'container "{name}": {container.pending} was interrupted; restart the daemon, which finishes it'
         )

@@ -6,6 +6,7 @@ belongs to the files as they are; a state without it is of no use, and removed a
 """
 
 import asyncio
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,14 @@ from wardian.core import containers, start_plan
 from wardian.core.containers import volume
 from wardian.core.host import Host
 from wardian.errors import HostFailed, InvalidInput
-from wardian.model.container import Container
+from wardian.model.container import Container, Pending
 from wardian.ports.runtime import Started
 
+log = logging.getLogger(__name__)
+
 STATE = "state"
+ARRIVING: Pending = "arrive"
+"""`pending` of a container that is here whole, and has yet to go on here."""
 LISTED = 3
 """Obstacles that an error names; `lxc info --criu` names them all."""
 
@@ -31,8 +36,12 @@ def folder(host: Host, container: Container) -> Path:
 
 def resumes(host: Host, container: Container, wanted: bool) -> bool:
     """Whether a start goes on from the state; InvalidInput if that is wanted and there is none."""
-    if wanted and not (container.stateful and folder(host, container).is_dir()):
+    if wanted and not container.stateful:
         raise InvalidInput("Container has no existing state to restore.")
+    if wanted and not host.runtime.is_saved(folder(host, container)):
+        # The daemon died before CRIU had it: the container ran on, and has ended since.
+        log.warning('container "%s" boots anew: saving its memory was interrupted', container.name)
+        return False
     return wanted
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from wardian.core import containers, device_plugs, foreign, lifecycle, owners, pools, snapshots
+from wardian.core import containers, device_plugs, foreign, lifecycle, memory, owners, pools, snapshots
 from wardian.core.host import Host
 from wardian.core.migration_source import STAGE, connected
 from wardian.core.operations import Operation
@@ -281,11 +281,24 @@ async def _create(host: Host, line: Wire, draft: Container, offer: Offer, operat
         made = await owners.fill(host, made, wanted)
         await containers.apply_quota(host, made, merged)
         operation.may_cancel = False
-        await host.records.containers.replace(replace(made, pending="", stateful=offer.live))
-        if offer.live:
+        goes_on = offer.live and not offer.asleep
+        if not offer.live:
+            await memory.remove(host, made)
+        made = replace(made, pending=memory.ARRIVING if goes_on else "", stateful=offer.live)
+        await host.records.containers.replace(made)
+        if goes_on:
             await lifecycle.go_on(host, made.name)
+            await finish_arrival(host, made)
         undo.keep()
     host.events.lifecycle("container-created", containers.url(draft.name))
+
+
+async def finish_arrival(host: Host, container: Container) -> None:
+    """A container that was to go on here stays if it does; else the other host has it still."""
+    if container.name in host.running:
+        await host.records.containers.change(container.name, lambda now: replace(now, pending=""))
+    else:
+        await containers.discard(host, container)
 
 
 async def _refresh(host: Host, line: Wire, draft: Container, offer: Offer, operation: Operation) -> None:
@@ -308,6 +321,7 @@ async def _refresh(host: Host, line: Wire, draft: Container, offer: Offer, opera
         await host.records.containers.replace(replace(made, pending=owners.PENDING))
         undo.keep()
     await owners.finish(host, made)
+    await memory.remove(host, made)
     await containers.apply_quota(host, made, merged)
     host.events.lifecycle("container-updated", containers.url(draft.name))
 

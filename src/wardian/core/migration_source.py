@@ -35,7 +35,8 @@ async def send(host: Host, name: str, own_name: str, request: ContainerPost) -> 
     container = await containers.get(host, name)
     if own_name:
         await snapshots.get(host, name, own_name)
-    if request.live and (own_name or name not in host.running):
+    asleep = name not in host.running
+    if request.live and (own_name or (asleep and not container.stateful)):
         raise InvalidInput(f'container "{name}" does not run: leave out "live"')
     errand = _Errand(
         name,
@@ -43,6 +44,7 @@ async def send(host: Host, name: str, own_name: str, request: ContainerPost) -> 
         with_snapshots=not (own_name or request.container_only or request.instance_only),
         rate=migration.parse_rate(request.bandwidth),
         live=request.live,
+        asleep=request.live and asleep,
     )
     if request.target is not None:
         migration.check_operation(request.target.operation, "target.operation")
@@ -102,6 +104,7 @@ class _Errand:
     with_snapshots: bool
     rate: int
     live: bool = False
+    asleep: bool = False
 
 
 @dataclass
@@ -136,7 +139,8 @@ async def _loaded(host: Host, errand: _Errand, passage: _Passage) -> AsyncIterat
             was = snapshots.as_container(snapshot, (await containers.get(host, name)).pool)
             yield _Cargo(was, snapshots.volume_of(full), [])
             return
-        at_rest = _asleep(host, name, passage) if errand.live else snapshots.at_rest(host, name, "migrate")
+        moves = errand.live and not errand.asleep
+        at_rest = _asleep(host, name, passage) if moves else snapshots.at_rest(host, name, "migrate")
         container, volume = await enter(at_rest)
         along = await enter(snapshots.all_locked(host, name, "migrate")) if errand.with_snapshots else []
         yield _Cargo(container, volume, along)
@@ -146,16 +150,26 @@ async def _loaded(host: Host, errand: _Errand, passage: _Passage) -> AsyncIterat
 async def _asleep(host: Host, name: str, passage: _Passage) -> AsyncIterator[tuple[Container, Volume]]:
     """A container stopped with its memory, which goes on here again unless it may run over there."""
     async with host.operations.lock(name, "migrate"):
-        await lifecycle.stop_with_memory(host, name)
+        host.leaving.add(name)
         try:
-            container = await containers.get(host, name)
-            yield container, containers.volume(name)
-            await memory.note(host, name, False)
-            await memory.remove(host, container)
-        except BaseException:
-            if not passage.in_doubt:
-                await to_the_end(lifecycle.go_on(host, name))
-            raise
+            await lifecycle.stop_with_memory(host, name)
+            try:
+                container = await containers.get(host, name)
+                yield container, containers.volume(name)
+                await memory.note(host, name, False)
+                await memory.remove(host, container)
+            except BaseException:
+                if not passage.in_doubt:
+                    await to_the_end(lifecycle.go_on(host, name))
+                raise
+        finally:
+            host.leaving.discard(name)
+
+
+async def _hand_over(host: Host, name: str, passage: _Passage) -> None:
+    """From here on it may run over there: it does not go on here, should this daemon die."""
+    await lifecycle.note_stopped(host, name)
+    passage.in_doubt = True
 
 
 async def _send(host: Host, line: Wire, errand: _Errand, operation: Operation) -> None:
@@ -185,6 +199,7 @@ async def _send_all(
         snapshots=[migration.kept(snapshot) for snapshot in cargo.along],
         idmap=cargo.container.config.get(owners.KEY) or "[]",
         live=errand.live,
+        asleep=errand.asleep,
     )
     await line.say(offer)
     answer = await line.hear(Answer)
@@ -200,7 +215,8 @@ async def _send_all(
         sent = await line.send(work, _from(meter, before), errand.rate)
         before += sent.size
         if errand.live and not volume:
-            operation.may_cancel, passage.in_doubt = False, True
+            operation.may_cancel = False
+            await _hand_over(host, errand.name, passage)
         await line.say(Done(volume=volume, size=sent.size, crc32=sent.crc32))
         there[volume] = await _confirmed(line, volume)
     await line.hear(Verdict)

@@ -5,7 +5,7 @@ A record says in `pending` what was under way. What it says there is enough: not
 
 import logging
 
-from wardian.core import containers, copies, owners, pool_moves, snapshots
+from wardian.core import containers, copies, memory, migration_sink, owners, pool_moves, snapshots
 from wardian.core.host import Host
 from wardian.errors import WardianError
 from wardian.model.container import Container, Snapshot
@@ -18,6 +18,7 @@ CONTAINER_STEPS = {
     "rename": copies.finish_rename,
     "restore": snapshots.finish_restore,
     "move": pool_moves.finish,
+    memory.ARRIVING: migration_sink.finish_arrival,
     owners.PENDING: owners.finish,
 }
 SNAPSHOT_STEPS = {

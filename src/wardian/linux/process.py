@@ -167,6 +167,26 @@ def bytes_read(pids: Sequence[int]) -> int:
     return total
 
 
+def everyone() -> list[int]:
+    """The pids of all processes that we see."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def arguments(pid: int) -> list[str]:
+    """What a process was started with, or what it has put in place of it; empty if it is gone."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            text = file.read().rstrip(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return text.decode(errors="replace").split("\0") if text else []
+
+
+def title(pid: int) -> str:
+    """What a process calls itself, if it has put that in place of its arguments; "" if it is gone."""
+    return " ".join(arguments(pid)).rstrip()
+
+
 def children(pid: int) -> list[int]:
     """Pids of the children of a process (all its threads'); empty if it is gone."""
     found: list[int] = []

@@ -12,7 +12,7 @@ from msgspec import Struct
 Config = dict[str, str]
 Devices = dict[str, dict[str, str]]
 
-Pending = Literal["", "create", "delete", "rename", "restore", "remap", "move"]
+Pending = Literal["", "create", "delete", "rename", "restore", "remap", "move", "arrive"]
 """What was begun and not finished: rolled back ("create") or finished (all others) at start-up."""
 
 

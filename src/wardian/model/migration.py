@@ -62,6 +62,8 @@ class Offer(Message, frozen=True, kw_only=True, tag="offer"):
     """The map under which the owners of the files are, as in `volatile.last_state.idmap`."""
     live: bool = False
     """Its memory comes with its files, and it goes on there."""
+    asleep: bool = False
+    """Of one that is live: it stays stopped, and goes on when it is started."""
 
 
 class Answer(Message, frozen=True, kw_only=True, tag="answer"):

@@ -160,6 +160,9 @@ class Runtime(Protocol):
         on. HostFailed with the cause; then it goes on, and the folder is gone.
         """
 
+    def is_saved(self, folder: Path) -> bool:
+        """Whether a container can go on from what is in the folder, which need not be there."""
+
     async def restore(self, plan: StartPlan, folder: Path) -> Started:
         """Have a container that does not run go on from a saved state, which is left as it is.
 

@@ -36,6 +36,7 @@ OLDEST = (((6, 16), (4, 2)), ((5, 0), (4, 0)))
 COMPLETE = "stats-dump"
 """The file that CRIU writes last."""
 
+ROOT = "rootfs"
 CONSOLE = "console.tty"
 DEVICES = "devices.json"
 WATCHED = "watched.json"
@@ -124,6 +125,28 @@ def is_complete(folder: Path) -> bool:
     return (folder / COMPLETE).is_file()
 
 
+async def ended(lxcpath: Path) -> None:
+    """Return once what an earlier daemon had begun to save or to restore is done, or has failed."""
+    for pid in process.everyone():
+        words = process.arguments(pid)
+        if words[:1] == ["lxc-checkpoint"] and str(lxcpath) in words:
+            await _end_of(pid)
+    for place in lxcpath.glob(f"*/{ROOT}"):
+        await _unmount(place)
+
+
+async def _end_of(pid: int) -> None:
+    """Return once a process has ended, of whoever it is the child."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        await process.wait_readable(fd)
+    finally:
+        os.close(fd)
+
+
 # --- saving ------------------------------------------------------------------------------------
 
 
@@ -185,17 +208,11 @@ async def _dump(job: Job, environment: Mapping[str, str], words: Sequence[str]) 
 async def _ends(pid: int) -> bool:
     """Whether a process ends soon; returns once it has."""
     try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
         async with asyncio.timeout(ENDS_WITHIN_S):
-            await process.wait_readable(fd)
-        return True
+            await _end_of(pid)
     except TimeoutError:
         return False
-    finally:
-        os.close(fd)
+    return True
 
 
 def _text(log: Path) -> str:
@@ -318,7 +335,7 @@ async def _readable(job: Job) -> AsyncIterator[None]:
 
 def root_place(lxcpath: Path, name: str) -> Path:
     """Where the root file system is shown with the owners that the container sees, for CRIU to bind."""
-    return lxcpath / name / "rootfs"
+    return lxcpath / name / ROOT
 
 
 @asynccontextmanager

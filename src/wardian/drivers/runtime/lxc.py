@@ -191,6 +191,10 @@ class Lxc:
         job = checkpoint.Job(plan, self._paths.containers, folder, config, kept)
         await checkpoint.save(job, started.init_pid, stop=stop)
 
+    def is_saved(self, folder: Path) -> bool:
+        """See ports.Runtime."""
+        return checkpoint.is_complete(folder)
+
     async def restore(self, plan: StartPlan, folder: Path) -> Started:
         """See ports.Runtime."""
         logs = self.log_folder(plan.name)
@@ -218,7 +222,11 @@ class Lxc:
     # --- finding -------------------------------------------------------------------------------
 
     async def find_all(self) -> list[Started]:
-        """See ports.Runtime."""
+        """See ports.Runtime. What a daemon that was killed had begun to save or restore ends first."""
+        await checkpoint.ended(self._paths.containers)
+        for name, pid in monitors(str(self._paths.containers)):  # restored, and nobody wrote that down
+            if not self._find(name) and self._pid_file(name).parent.is_dir():
+                self._pid_file(name).write_text(f"{pid}\n")
         names = sorted(path.parent.name for path in self._paths.containers.glob("*/monitor.pid"))
         return [started for name in names if (started := self._find(name))]
 
@@ -487,11 +495,22 @@ def is_monitor(pid: int, lxcpath: str, name: str) -> bool:
     own user namespace.
     """
     try:
-        title = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0 ").decode(errors="replace")
+        title = process.title(pid)
         ours = os.readlink(f"/proc/{pid}/ns/user") == os.readlink("/proc/self/ns/user")
     except OSError:
         return False
     return ours and title == f"[lxc monitor] {lxcpath} {name}"
+
+
+def monitors(lxcpath: str) -> list[tuple[str, int]]:
+    """(container, pid) of each monitor that runs for a daemon."""
+    found = []
+    for pid in process.everyone():
+        start = f"[lxc monitor] {lxcpath} "
+        title = process.title(pid)
+        if title.startswith(start) and is_monitor(pid, lxcpath, name := title.removeprefix(start)):
+            found.append((name, pid))
+    return found
 
 
 def current_init(monitor_pid: int) -> int:
