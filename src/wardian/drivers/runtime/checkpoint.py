@@ -47,6 +47,7 @@ COMMON = ("enable-fs ramfs",)
 TTY_GROUP = 5
 """What the terminals of a container belong to, as its devpts has it."""
 
+PROBE_BYTES = 256 << 10
 CONSOLE_LOG_BYTES = 1 << 20
 GHOST_LIMIT = 256 << 20
 """Bytes of a file that was deleted but is still open, which is saved too."""
@@ -200,6 +201,10 @@ async def _dump(job: Job, environment: Mapping[str, str], words: Sequence[str]) 
         _keep_log(job.folder / "dump.log", job.log)
         if done.status == 0 and is_complete(job.folder):
             return
+        if await asyncio.to_thread(_is_full, job.folder):  # then CRIU's log is cut short, too
+            raise OutOfSpace(
+                f'cannot save the state of container "{job.name}": its storage pool is full; see {job.log}'
+            )
         unread = UNREAD.search(_text(job.log))
         if not (again and unread and await _ends(int(unread[1]))):
             raise _failure(f'cannot save the state of container "{job.name}"', job.log, done)
@@ -213,6 +218,18 @@ async def _ends(pid: int) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether nothing more can be written there."""
+    try:
+        with open(folder / "probe", "wb") as file:
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        return True
+    return False
 
 
 def _text(log: Path) -> str:
