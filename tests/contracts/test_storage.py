@@ -404,7 +404,7 @@ async def test_a_copy_that_does_not_fit_leaves_nothing(storage: Storage) -> None
         assert await storage.volumes() == [ONE]
         assert (await storage.space()).used <= used + (1 << 20)
     else:
-        assert storage.traits.clones, "blocks are shared"
+        assert (await storage.space()).used - used < 16 << 20, "blocks are shared"
         await storage.delete(TWO)
     assert big.stat().st_size == total * 6 // 10 >> 20 << 20
     big.unlink()

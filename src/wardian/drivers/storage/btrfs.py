@@ -303,7 +303,8 @@ class BtrfsStorage:
     ) -> None:
         async with self._making(what, place) as settled:
             await self._do(what, lambda: made.mkdir(mode=0o700))
-            received = await btrfs_streams.receive(made, fd, what, base)
+            alike = await self._do(what, lambda: self._alike(base)) if base else []
+            received = await btrfs_streams.receive(made, fd, what, base, alike)
             await self._do(what, lambda: self._check_parents(received, base))
             await self._do(
                 what,
@@ -356,13 +357,15 @@ class BtrfsStorage:
                     btrfs.snapshot(fd, folder, inside.name)
         self._settle(made, volume, place)
 
+    def _alike(self, base: Path) -> list[Path]:
+        """All snapshots that say of themselves to be what the base is: a receiver looks for any of them."""
+        content = subvolumes.identity(base).content
+        places = [self._folders.path(volume) for volume in self._folders.volumes() if volume.is_snapshot]
+        return [place for place in places if subvolumes.identity(place).content == content]
+
     def _check_parents(self, received: Sequence[tuple[str, Path]], base: Path | None) -> None:
         """InvalidInput if a stream was made from anything here but the base: it would show its files."""
-        known = {bytes(16)}
-        if base is not None:
-            content = subvolumes.identity(base).content
-            places = (self._folders.path(volume) for volume in self._folders.volumes() if volume.is_snapshot)
-            known |= {found.own for found in map(subvolumes.identity, places) if found.content == content}
+        known = {bytes(16)} | ({subvolumes.identity(base).own} if base else set())
         for path, subvolume in received:
             if not btrfs.is_subvolume(subvolume) or subvolume.is_symlink():
                 raise InvalidInput("what was received is no subvolume")

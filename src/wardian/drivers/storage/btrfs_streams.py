@@ -45,23 +45,25 @@ async def send(subvolumes: Sequence[tuple[str, Path]], parent: Path | None, fd: 
     sockets.end(fd)
 
 
-async def receive(folder: Path, fd: int, what: str, base: Path | None) -> list[tuple[str, Path]]:
+async def receive(
+    folder: Path, fd: int, what: str, base: Path | None, alike: Sequence[Path]
+) -> list[tuple[str, Path]]:
     """The subvolumes that `send` was called with, made below an empty folder on btrfs.
 
     A stream may clone from any subvolume whose UUID it names, write to devices that it has made, and follow
-    links; so all that its receiver can open of the host is the new subvolume, and to read the base.
+    links; so all that its receiver can open of the host is the new subvolume, and to read the base. This is
+    also what it finds in place of those that are alike, of which it may take any.
     """
     found = []
-    pool, inside = folder / "pool", ""
+    pool = folder / "pool"
     pool.mkdir(mode=0o700)
-    if base is not None:
-        inside = await asyncio.to_thread(_mirror, base, pool)
+    shown = [await asyncio.to_thread(_mirror, place, pool) for place in alike]
     for number, path in enumerate(["", *await _nested(fd, what)]):
         place = folder / str(number)
         place.mkdir(mode=0o700)
         beside = [(POOL, pool)]
         if base is not None and number == 0:
-            beside.append((f"{POOL}/{inside}", base))
+            beside += [(f"{POOL}/{inside}", base) for inside in shown]
         with confined.shown(place, writable=True) as target:
             status, said = await confined.run(RECEIVER, target, confined.ADMIN, stdin=fd, beside=beside)
         if status and any(words in said for words in OTHER_BASE):
@@ -76,13 +78,13 @@ async def receive(folder: Path, fd: int, what: str, base: Path | None) -> list[t
 
 
 def _mirror(base: Path, pool: Path) -> str:
-    """Make folders in an empty one that are like those above the base: there the receiver looks for it.
+    """Make folders in a folder that are like those above a subvolume: there the receiver looks for it.
 
     Returns the path of the last one.
     """
     with subvolumes.folder(base.parent) as fd:
         inside = f"{btrfs.path_in_subvolume(fd)}/{base.name}".lstrip("/")
-    (pool / inside).mkdir(mode=0o700, parents=True)
+    (pool / inside).mkdir(mode=0o700, parents=True, exist_ok=True)
     return inside
 
 
