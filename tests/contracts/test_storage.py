@@ -223,6 +223,39 @@ async def test_no_user_of_the_host_can_run_what_a_container_has(storage: Storage
     assert program.exists()
 
 
+async def test_no_user_of_the_host_comes_to_the_files_of_a_container(storage: Storage) -> None:
+    """Programs in it may be setuid root: they would be so on the host, too."""
+
+    def closed(volume: Volume) -> bool:
+        top = storage.path(volume)
+        return any(not folder.stat().st_mode & 0o007 for folder in (top, *list(top.parents)[:2]))
+
+    await storage.create(IMAGE)
+    (await fill(storage, IMAGE)).parent.chmod(0o711)
+    await storage.copy(IMAGE, ONE)
+    assert closed(ONE) and closed(IMAGE)
+    await storage.mount(ONE)
+    storage.path(ONE).chmod(0o755)
+    await storage.snapshot(ONE, SNAPSHOT)
+    await storage.copy(SNAPSHOT, TWO)
+    await storage.unmount(ONE)
+    await storage.restore(SNAPSHOT, ONE)
+    assert closed(SNAPSHOT) and closed(TWO) and closed(ONE)
+
+
+async def test_the_folder_of_a_custom_volume_stays_as_its_users_have_it(storage: Storage) -> None:
+    volume, copied = Volume("custom", "v1"), Volume("custom", "v2")
+    await storage.create(volume)
+    await storage.mount(volume)
+    storage.path(volume).chmod(0o1777)
+    await storage.snapshot(volume, Volume("custom-snapshot", "v1/s"))
+    await storage.copy(volume, copied)
+    await storage.restore(Volume("custom-snapshot", "v1/s"), volume)
+    for found in (volume, copied):
+        await storage.mount(found)
+        assert storage.path(found).stat().st_mode & 0o7777 == 0o1777
+
+
 async def test_a_copy_of_what_runs_is_whole_and_independent(storage: Storage) -> None:
     await storage.create(IMAGE)
     await fill(storage, IMAGE, "image")

@@ -361,4 +361,4 @@ def check_layout(folder: Path, *, needs_metadata: bool = True) -> None:
     if is_there and (metadata.is_symlink() or not metadata.is_file()):
         raise InvalidInput('image: "metadata.yaml" is not a file')
     os.chown(folder, 0, 0)
-    folder.chmod(0o711)
+    folder.chmod(0o700)  # what is made of it is opened to the root of its container only

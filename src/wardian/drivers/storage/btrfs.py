@@ -180,6 +180,8 @@ class BtrfsStorage:
         origin = self._folders.existing(source)
         with self._folders.free(target) as place, subvolumes.making(folders.temporary(place)) as made:
             subvolumes.clone(origin, made, read_only=read_only)
+            if not read_only:  # else it is where nobody comes
+                folders.close(made, target.kind)
             folders.settle(made, place)
 
     async def restore(self, snapshot: Volume, target: Volume) -> None:
@@ -190,6 +192,7 @@ class BtrfsStorage:
         origin, place = self._folders.existing(snapshot), self._folders.existing(target)
         with subvolumes.making(folders.temporary(place)) as made:
             subvolumes.clone(origin, made)
+            folders.close(made, target.kind)
             folders.exchange(made, place)
 
     async def rename(self, volume: Volume, new: Volume) -> None:

@@ -91,6 +91,7 @@ class DirStorage:
                     await tree.copy(origin, made, self.name)
                 else:
                     await twice.copy(origin, made, self.name, still)
+                folders.close(made, target.kind)
                 folders.settle(made, place)
             except BaseException:
                 await self._remove(made)
@@ -126,6 +127,7 @@ class DirStorage:
         made = self._new(place, target)
         try:
             await tree.copy(origin, made, self.name)
+            folders.close(made, target.kind)
             self._take_over(made, place)
         finally:
             await self._remove(made)

@@ -158,6 +158,12 @@ def admit(place: Path, idmap: IdMap | None) -> None:
         place.chmod(0o710)
 
 
+def close(made: Path, kind: VolumeKind) -> None:
+    """Nobody comes to a copy, whoever is let in to the origin; a volume of its own is as it was."""
+    if kind not in ("custom", "custom-snapshot"):
+        made.chmod(0o700)
+
+
 def shut(made: Path, mode: int = 0o700) -> None:
     """Close the folder of a volume that was received to others, whatever the sender had."""
     os.chown(made, 0, 0, follow_symlinks=False)

@@ -83,7 +83,6 @@ def clone(origin: Path, made: Path, *, read_only: bool = False) -> None:
         btrfs.snapshot(top, parent, made.name, read_only=read_only and not found)
         if read_only and not found:
             return
-        made.chmod(0o700)  # whoever is let in to the origin
         for path in found:
             place = made / path
             with inside(top, path) as fd, folder(place.parent) as above:
