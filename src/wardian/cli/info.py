@@ -7,6 +7,7 @@ import sys
 from wardian.cli import output
 from wardian.cli.options import Values
 from wardian.cli.session import Session, container_url, need
+from wardian.client.connection import ApiError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ def run(session: Session, values: Values, words: list[str]) -> int:
         return 0
     if values.criu:
         return _criu(daemon.get(container_url(name, "criu")))
+    if "/" in name:
+        container = name.partition("/")[0]
+        raise ApiError(f'"{name}" is a snapshot; see lxc info {container}')
     container = daemon.get(container_url(name) + "?recursion=1")
     sys.stdout.write("".join(f"{line}\n" for line in lines(container, daemon.place.url)))
     if values.show_log:
@@ -108,7 +112,9 @@ def _resources(state: dict[str, Any]) -> list[str]:
     found += ["  Memory usage:", *memory] if memory else []
     network = []
     for name, interface in sorted((state["network"] or {}).items()):
-        counters = interface["counters"]
+        counters = interface.get("counters")
+        if counters is None:  # it goes, or has just come
+            continue
         network += [
             f"    {name}:",
             f"      Bytes received: {output.size(counters['bytes_received'])}",
