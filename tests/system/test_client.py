@@ -12,11 +12,11 @@ from tests.system.harness import CLIENT_WITH_SITE, PYTHON, Daemon
 def test_aliases_of_config_yml(daemon: Daemon, container: str) -> None:
     folder = Path(daemon.environment["LXD_CONF"])
     folder.mkdir(exist_ok=True)
-    (folder / "config.yml").write_text("aliases: {ls: list, say: exec @ARGS@ echo}\n")
+    (folder / "config.yml").write_text("aliases: {machines: list, say: exec @ARGS@ echo}\n")
     try:
-        assert container in daemon.lxc("ls")
+        assert container in daemon.lxc("machines")
         assert daemon.lxc("say", container) == "\n"
-        assert "unknown command" in daemon.error("ls", "--no-alias")
+        assert "unknown command" in daemon.error("machines", "--no-alias")
     finally:
         (folder / "config.yml").unlink()
 
@@ -85,3 +85,19 @@ def test_profiles_by_the_client(daemon: Daemon, container: str) -> None:
     daemon.lxc("profile", "apply", container, "default")
     assert daemon.lxc("profile", "delete", "p1") == "Profile p1 deleted\n"
     daemon.lxc("profile", "delete", "p2")
+
+
+def test_what_is_mistyped_is_told_in_one_line(daemon: Daemon, container: str, tmp_path: Path) -> None:
+    daemon.lxc("snapshot", container, "s0")
+    for words, cause in (
+        (["info", f"{container}/s0"], "is a snapshot"),
+        (["move", f"{container}/s0", container], "a snapshot stays with its container"),
+        (["image", "export", "bb", str(tmp_path / "nowhere/bb")], "No such file or directory"),
+    ):
+        said = daemon.error(*words)
+        assert cause in said and said.count("\n") <= 1
+    edited = daemon.run("config", "edit", container, stdin=b"bogus: 1\n")
+    assert edited.returncode == 1 and b'unknown key "bogus"' in edited.stderr
+    assert container in daemon.lxc("ls")
+    daemon.lxc("rename", f"{container}/s0", "s1")
+    daemon.lxc("rm", f"{container}/s1")

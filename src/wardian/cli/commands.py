@@ -783,8 +783,13 @@ Example:
 )
 
 
+SHORT = {"ls": "list", "rm": "delete", "cp": "copy", "mv": "move"}
+"""What people type out of habit."""
+
+
 def find(name: str) -> Command | None:
     """The command of this name."""
+    name = SHORT.get(name, name)
     return next((command for command in COMMANDS if command.name == name), None)
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 WRITABLE = ("profiles", "config", "devices", "ephemeral")
+KNOWN = {*WRITABLE, "description", "architecture", "name"}
+"""What people may leave in the text that they edit."""
 
 
 def run(session: Session, values: Values, words: list[str]) -> int:
@@ -139,6 +141,8 @@ def edit(session: Session, values: Values, words: list[str]) -> int:
     present = view(found["metadata"]) if name else {"config": found["metadata"]["config"]}
 
     def apply(wanted: dict[str, Any]) -> None:
+        if unknown := sorted(set(wanted) - (KNOWN if name else {"config"})):
+            raise ApiError(f'unknown key "{unknown[0]}"; see lxc config show for those that there are')
         body = {key: wanted[key] for key in (*WRITABLE, "description", "architecture") if key in wanted}
         if not name:
             daemon.request(

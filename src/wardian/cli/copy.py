@@ -81,10 +81,10 @@ def move(session: Session, values: Values, words: list[str]) -> int:
     daemon, source, target = origin.daemon, origin.name, goal.name
     container, slash, _ = source.partition("/")
     if slash:
-        target_container, target_slash, own = target.partition("/")
-        if target_slash and target_container != container:
+        target_container, _, own = target.partition("/")
+        if target_container != container or not own:
             raise ApiError(f'a snapshot stays with its container: name it "{container}/{own}"')
-        target = own if target_slash else target
+        target = own
     elif "/" in target:
         raise ApiError("Invalid container name")
     session.run(daemon, "POST", container_url(source), {"name": target}, quiet=True)
@@ -96,5 +96,7 @@ def rename(session: Session, values: Values, words: list[str]) -> int:
     need(words, 2, 2)
     if ":" in words[1]:
         raise UsageError
-    remote, colon, _ = words[0].rpartition(":")
-    return move(session, values, [words[0], f"{remote}{colon}{words[1]}"])
+    remote, colon, name = words[0].rpartition(":")
+    container, slash, _ = name.partition("/")
+    target = words[1] if not slash or "/" in words[1] else f"{container}/{words[1]}"
+    return move(session, values, [words[0], f"{remote}{colon}{target}"])

@@ -125,8 +125,9 @@ def download(daemon: Connection, fingerprint: str, target: str) -> None:
         raise ApiError(str(jsontext.loads(response.read()).get("error")), response.status)
     kind = response.headers.get("content-type", "")
     if kind.startswith("multipart/"):
-        if not os.path.isdir(target):
+        if target == "-" or os.path.isfile(target):
             raise ApiError(f'"{target}" is not a folder, which an image of two files needs')
+        os.makedirs(target, exist_ok=True)
         _save_parts(response.chunks(), kind.partition("boundary=")[2].strip('"').encode(), target)
         return
     if target == "-":

@@ -46,6 +46,12 @@ def main(arguments: list[str]) -> int:
         text = str(error)
         sys.stderr.write(f"{text}\n" if text.startswith(PLAIN_ERRORS) else f"error: {text}\n")
         return 1
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        about = f" ({error.filename})" if error.filename else ""
+        sys.stderr.write(f"error: {error.strerror or error}{about}\n")
+        return 1
 
 
 def _run(settings: config.Config, arguments: list[str]) -> int:
