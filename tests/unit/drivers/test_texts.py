@@ -93,6 +93,7 @@ def test_dnsmasq_serves_the_bridge_alone(tmp_path: Path) -> None:
         assert f"{line}\n" in text
     assert "dhcp-range=10.1.2.2,10.1.2.254,255.255.255.0,1h\n" in text
     assert "dhcp-range=::,constructor:br0,ra-stateless,ra-names\n" in text
+    assert "rebind" not in text  # names of a company's network have private addresses
     stateful = dnsmasq.config_text("br0", {**NETWORK, "ipv6.dhcp.stateful": "true"}, tmp_path, "nobody")
     assert "dhcp-range=fd42::2,fd42::ffff:ffff:ffff:ffff,64,1h\n" in stateful
     assert "enable-ra\n" not in dnsmasq.config_text(

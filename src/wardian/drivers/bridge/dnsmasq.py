@@ -36,8 +36,6 @@ def config_text(name: str, config: Mapping[str, str], folder: Path, user: str) -
         "dhcp-authoritative",
         "dhcp-no-override",
         "expand-hosts",
-        "stop-dns-rebind",
-        f"rebind-domain-ok={domain}",
         f"interface={name}",
         f"domain={domain}",
         f"local=/{domain}/",

@@ -24,7 +24,8 @@ NETWORK = "[Match]\nName=eth0\n\n[Network]\nDHCP=yes\nIPv6AcceptRA=yes\n\n[DHCPv
 NETWORK += "\n[IPv6AcceptRA]\nUseDomains=yes\n"
 UDEV = "[Service]\nExecStart=\nExecStart=-udevadm trigger --subsystem-match=net --action=add\n"
 """networkd waits until udev has seen an interface; a container has no other devices of its own."""
-MASKED = ("sys-kernel-debug.mount", "systemd-modules-load.service")
+MASKED = ("sys-kernel-config.mount", "sys-kernel-debug.mount", "systemd-modules-load.service")
+"""What only the host's root can do, and would be told as failed."""
 TEMPLATES = {
     "/etc/hostname": {"when": ["create", "copy"], "template": "hostname.tpl"},
     "/etc/hosts": {"when": ["create", "copy"], "template": "hosts.tpl"},
