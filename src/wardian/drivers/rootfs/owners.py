@@ -8,7 +8,8 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from wardian.linux import syscalls
@@ -22,6 +23,17 @@ INSIDE = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESO
 NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENOSYS)
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What the walk found: a name in the folder that is open as `folder`."""
+
+    folder: int
+    name: str
+    path: str
+    """Below the top; `.` is the top itself."""
+    status: os.stat_result
+
+
 def rewrite(top: Path, old: IdMap, new: IdMap) -> None:
     """Give all of the tree the owners that it has under `new` instead of `old`; OSError from the kernel.
 
@@ -29,43 +41,72 @@ def rewrite(top: Path, old: IdMap, new: IdMap) -> None:
     a crash is a mixture, so callers work on a copy.
     """
     moved = ownership.move(old, new)
+    for entry in walk(top):
+        change(entry, moved)
+
+
+def walk(top: Path, stays: Callable[[str], None] = lambda path: None) -> Iterator[Entry]:
+    """All of the tree, a folder before what is in it, each file once whatever its links; OSError.
+
+    stays: called with the path of what is on another file system, and is passed over.
+    """
     seen: set[int] = set()
     root = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         device = os.fstat(root).st_dev
-        _change(root, ".", os.fstat(root), moved)
         waiting = ["."]
         while waiting:
-            folder = waiting.pop()
-            for fd, name, status in _entries(root, folder):
-                if status.st_dev != device or status.st_ino in seen:
-                    continue
-                if stat.S_ISDIR(status.st_mode):
-                    waiting.append(f"{folder}/{name}")
-                elif status.st_nlink > 1:
-                    seen.add(status.st_ino)
-                _change(fd, name, status, moved)
+            path = waiting.pop()
+            folder = _open(root, path, device)
+            if folder is None:
+                stays(path)
+                continue
+            for entry in _entries(folder, path):
+                if entry.name != "." and stat.S_ISDIR(entry.status.st_mode):
+                    waiting.append(entry.path)
+                elif entry.status.st_dev != device:
+                    stays(entry.path)
+                elif entry.status.st_ino not in seen:
+                    if entry.status.st_nlink > 1:
+                        seen.add(entry.status.st_ino)
+                    yield entry
     finally:
         os.close(root)
 
 
-def _entries(root: int, folder: str) -> Iterator[tuple[int, str, os.stat_result]]:
-    """(fd of the folder, name, lstat) of what is in a folder; the fd is closed afterwards."""
-    fd = syscalls.openat2(root, folder, os.O_RDONLY | os.O_DIRECTORY, resolve=INSIDE)
+def _open(root: int, path: str, device: int) -> int | None:
+    """A folder of the tree, or None if it is on another file system or a mount."""
     try:
+        fd = syscalls.openat2(root, path, os.O_RDONLY | os.O_DIRECTORY, resolve=INSIDE)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            return None
+        raise
+    if os.fstat(fd).st_dev == device:
+        return fd
+    os.close(fd)  # a subvolume
+    return None
+
+
+def _entries(fd: int, path: str) -> Iterator[Entry]:
+    """The folder itself, by the name `.`, then what is in it; its descriptor is closed afterwards."""
+    try:
+        yield Entry(fd, ".", path, os.fstat(fd))
         with os.scandir(fd) as entries:
-            for entry in entries:
-                yield fd, entry.name, entry.stat(follow_symlinks=False)
+            for found in entries:
+                yield Entry(fd, found.name, f"{path}/{found.name}", found.stat(follow_symlinks=False))
     finally:
         os.close(fd)
 
 
-def _change(folder: int, name: str, status: os.stat_result, moved: Move) -> None:
+def change(entry: Entry, moved: Move) -> None:
+    """Move the owners of one file and what else of it holds ids; OSError from the kernel."""
+    folder, name, status = entry.folder, entry.name, entry.status
     uid, gid = moved("uid", status.st_uid), moved("gid", status.st_gid)
     if stat.S_ISLNK(status.st_mode):  # links have neither modes nor these attributes
         _chown(folder, name, uid, gid)
         return
-    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    fd = syscalls.openat2(folder, name, os.O_PATH | os.O_NOFOLLOW, resolve=INSIDE)  # EXDEV: a mounted file
     try:
         path = f"/proc/self/fd/{fd}"
         attributes = _attributes(path, moved)
