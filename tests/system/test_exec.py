@@ -7,9 +7,11 @@ import pty
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.system.harness import CLIENT_WITH_SITE, PYTHON, Daemon
 from wardian.client.connection import UnixPlace
-from wardian.client.websocket import BINARY, open_websockets
+from wardian.client.websocket import open_websockets
 
 
 def test_streams_are_separate_and_the_status_is_the_commands(daemon: Daemon, container: str) -> None:
@@ -90,18 +92,21 @@ def test_without_websockets_the_status_is_in_the_operation(daemon: Daemon, conta
     assert waited["metadata"]["metadata"]["return"] == 3
 
 
-def test_output_before_anybody_is_connected_is_kept(daemon: Daemon, container: str) -> None:
-    body = json.dumps(
-        {"command": ["sh", "-c", "echo early > /tmp/early; echo said"], "wait-for-websocket": True}
-    )
-    started = json.loads(daemon.request("POST", f"/1.0/containers/{container}/exec", body))
-    while daemon.run("exec", container, "--", "test", "-s", "/tmp/early").returncode:
-        pass
-    url = f"{started['operation']}/websocket?secret="
-    place = UnixPlace(str(daemon.folder / "lxd/unix.socket"))
+@pytest.mark.parametrize(("interactive", "needed"), [(False, "012"), (True, "0")])
+def test_a_command_starts_once_its_streams_are_connected_with_or_without_control(
+    daemon: Daemon, container: str, interactive: bool, needed: str
+) -> None:
+    body = {"command": ["sh", "-c", "echo > /tmp/ran; echo said"], "wait-for-websocket": True}
+    path = f"/1.0/containers/{container}/exec"
+    started = json.loads(daemon.request("POST", path, json.dumps(body | {"interactive": interactive})))
     fds = started["metadata"]["metadata"]["fds"]
-    sockets = open_websockets(place, [url + fds[name] for name in ("control", "0", "1", "2")])
-    assert sockets[2].receive()[0] == (BINARY, b"said\n")
+    assert set(fds) == {*needed, "control"}
+    place = UnixPlace(str(daemon.folder / "lxd/unix.socket"))
+    urls = [f"{started['operation']}/websocket?secret={fds[stream]}" for stream in needed]
+    sockets = open_websockets(place, urls[:-1])
+    assert daemon.run("exec", container, "--", "test", "-e", "/tmp/ran").returncode == 1
+    sockets += open_websockets(place, urls[-1:])
+    assert sockets[0 if interactive else 1].receive()[0][1].strip() == b"said"
     for socket in sockets:
         socket.close()
 

@@ -38,7 +38,7 @@ DEFAULTS = {
 }
 CONTROL_FRAME_BYTES = 4096
 CONNECTS_WITHIN_S = 30.0
-"""How long a command may wait for somebody to connect to its streams."""
+"""How long a command waits for somebody to connect to its streams."""
 MAXIMUM_ID = 2**32 - 2
 
 
@@ -108,6 +108,7 @@ async def _run_silently(host: Host, started: Started, command: Command) -> dict[
 async def _run_on_pipes(
     host: Host, started: Started, command: Command, operation: Operation
 ) -> dict[str, Any]:
+    stdin, stdout, stderr = await _connected(operation, "0", "1", "2")
     with contextlib.ExitStack() as fds:
         pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(3)]
         ours = [pipes[0][1], pipes[1][0], pipes[2][0]]
@@ -121,7 +122,6 @@ async def _run_on_pipes(
         finally:
             for fd in theirs:
                 os.close(fd)
-        stdin, stdout, stderr = await _connected(operation, child, "0", "1", "2")
         async with asyncio.TaskGroup() as streams:
             feed = streams.create_task(_feed(stdin, ours[0], kept), name="exec stdin")
             control = streams.create_task(_control(operation, child, None), name="exec control")
@@ -200,6 +200,7 @@ async def _drain(fd: int, target: Socket, is_over: Callable[[], bool]) -> None:
 async def _run_on_terminal(
     host: Host, started: Started, command: Command, request: ExecRequest, operation: Operation
 ) -> dict[str, Any]:
+    (terminal,) = await _connected(operation, "0")
     master, slave = terminals.open_carrier(request.width, request.height)
     os.set_blocking(master, False)
     with contextlib.ExitStack() as fds:
@@ -208,7 +209,6 @@ async def _run_on_terminal(
             child = await host.runtime.execute(started, command, (slave, slave, slave))
         finally:
             os.close(slave)
-        (terminal,) = await _connected(operation, child, "0")
         over = False
         async with asyncio.TaskGroup() as streams:
             feed = streams.create_task(_type(terminal, master), name="exec input")
@@ -264,15 +264,14 @@ def _obey(frame: str, child: Process, terminal: int | None) -> None:
         log.debug("exec: ignoring control message %r", frame)
 
 
-async def _connected(operation: Operation, child: Process, *names: str) -> list[Socket]:
-    """The sockets of the streams. The command runs meanwhile, so a client that stays away ends it."""
+async def _connected(operation: Operation, *names: str) -> list[Socket]:
+    """The sockets of the streams, without which no command starts; InvalidInput if one stays away."""
     try:
         async with asyncio.timeout(CONNECTS_WITHIN_S):
             return list(await asyncio.gather(*(operation.sockets[name] for name in names)))
     except TimeoutError:
-        child.signal(signal.SIGKILL)
         raise InvalidInput(
-            f"nobody connected to the streams of the command within {CONNECTS_WITHIN_S:.0f} s"
+            f"the command was not run: its streams were not connected within {CONNECTS_WITHIN_S:.0f} s"
         ) from None
 
 

@@ -21,6 +21,7 @@ import re
 import resource
 import signal
 import sys
+import warnings  # noqa: F401 (os.execvpe asks for it when the interpreter's own folder may be out of sight)
 from collections.abc import Sequence
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
