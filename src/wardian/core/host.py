@@ -116,6 +116,8 @@ class Host:
     """Set by daemon/build.py."""
     attempts: Attempts = field(default_factory=Attempts)
     """How often the trust password may still be guessed."""
+    noted: Attempts = field(default_factory=Attempts)
+    """How many wrong join tokens are still logged: strangers shall not fill the log."""
     _once: dict[str, asyncio.Lock] = field(default_factory=dict)
     _wanting: Counter[str] = field(default_factory=Counter)
     """How many hold or wait for each of these locks."""

@@ -123,7 +123,8 @@ async def admit(host: Host, secret: str, *, source: str) -> Admission:
     if token is not None:
         known = await host.records.tokens.find(token.name)
         if known is None or not known.admits(token.secret, datetime.now(UTC)):
-            log.warning("a wrong, used or expired join token was shown by %s", source)
+            if not host.noted.take(source, time.monotonic()):
+                log.warning("a wrong, used or expired join token was shown by %s", source)
             raise Forbidden()
         return Admission(known.name, known)
     await _check_password(host, secret, source)

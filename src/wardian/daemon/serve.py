@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from wardian.api.app import make_app
 from wardian.api.conversations import IDLE_S, LINGERING_S
@@ -124,6 +125,7 @@ class Daemon:
             keepalive_timeout=IDLE_S,
             lingering_time=LINGERING_S,
         )
+        logging.getLogger("aiohttp.server").addFilter(is_fault_of_ours)
         await runner.setup()
         assert runner.server is not None
         listener = inherited_socket() or listen(self._paths.socket, self._group)
@@ -148,6 +150,12 @@ class Daemon:
             self._stop.set()
 
         loop.add_signal_handler(signal.SIGPWR, lambda: host.operations.start("Shutting down", stop_all))
+
+
+def is_fault_of_ours(record: logging.LogRecord) -> bool:
+    """Whether a record of the web server is worth a line: peers that send no HTTP, or go, fill no log."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or not issubclass(kind, HttpProcessingError | ConnectionError)
 
 
 async def _start_up(host: Host) -> None:

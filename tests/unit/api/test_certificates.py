@@ -184,6 +184,33 @@ def test_only_the_right_password_is_the_password(sealed: str) -> None:
     assert not trust.is_password("wrong", sealed)
 
 
+def test_a_wrong_password_takes_as_long_as_the_right_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are hashed, and the whole hashes compared by a function that takes the same time for each."""
+    compared: list[tuple[int, int]] = []
+
+    def compare(one: str, other: str) -> bool:
+        compared.append((len(one), len(other)))
+        return one == other
+
+    sealed = trust.password_hash("right")
+    monkeypatch.setattr("hmac.compare_digest", compare)
+    for password in ("right", "righ", "x", "r" * 1000):
+        trust.is_password(password, sealed)
+    assert compared == [(192, 192)] * 4
+
+
+async def test_wrong_tokens_by_the_thousand_fill_neither_log_nor_store(
+    guest: Caller, api: Caller, host: Host, der: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    fields = json.loads(base64.b64decode(await invite(api, host)))
+    forged = base64.b64encode(json.dumps(fields | {"secret": "0" * 64}).encode()).decode()
+    wanted = body(der, trust_token=forged)
+    assert {(await guest.ask("POST", PATH, wanted)).status for _ in range(1000)} == {403}
+    assert 0 < caplog.text.count("join token") < 100
+    assert len(await host.records.tokens.all()) == 1
+    assert await host.records.certificates.all() == []
+
+
 async def test_a_certificate_that_has_expired_is_not_trusted(
     host: Host, der: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,8 @@
 import asyncio
+import socket
 
 import pytest
+from aiohttp import web
 
 from wardian.api.conversations import Conversation, Crowd, source_of
 
@@ -65,3 +67,23 @@ def test_what_has_left_does_not_come_back() -> None:
 )
 def test_whom_an_address_is_counted_for(address: str, source: str) -> None:
     assert source_of(address) == source
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /1.0 HTTP/1.1\r\nX-Slow: 1\r\n"])
+async def test_a_head_has_its_time_to_come(sent: bytes) -> None:
+    async def answer(_: web.BaseRequest) -> web.StreamResponse:
+        raise AssertionError("no request is complete")
+
+    server = web.Server(answer, keepalive_timeout=0.01)
+    theirs, ours = socket.socketpair()
+    crowd = Crowd()
+    loop = asyncio.get_running_loop()
+    with theirs:
+        theirs.setblocking(False)
+        conversation = Conversation("a", server, crowd)
+        crowd.enter(conversation)
+        await loop.connect_accepted_socket(lambda: conversation, ours)
+        await loop.sock_sendall(theirs, sent)
+        assert await asyncio.wait_for(loop.sock_recv(theirs, 1), 10) == b""
+    assert crowd.all() == []
+    await server.shutdown()
