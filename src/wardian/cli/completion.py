@@ -62,7 +62,7 @@ def words(session: Session, typed: list[str]) -> list[str]:
     """What can stand in place of the last word."""
     *before, current = typed or [""]
     if not before:
-        return _starting(sorted(command.name for command in commands.COMMANDS), current)
+        return _starting(commands.names(), current)
     command = commands.find(before[0])
     if command is None:
         return []

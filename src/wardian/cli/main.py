@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wardian.cli.commands import Command
+    from wardian.cli.command import Command
 
 PLAIN_ERRORS = ("LXD socket not found", "Connection refused; is", "Permission denied, are")
 """Errors that are shown as they are (spec/cli.md section 1.4)."""

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from wardian.cli import commands
+from wardian.cli.command import Command
 from wardian.cli.options import COMMON
 
 GOLDEN = Path(__file__).parent / "golden"
-NAMES = [command.name for command in commands.COMMANDS]
+NAMES = [command.name for command in commands.table()]
 
 
 @pytest.mark.parametrize(("file", "everything"), [("help.txt", False), ("help-all.txt", True)])
@@ -26,11 +27,11 @@ def test_the_help_of_a_command_is(name: str) -> None:
 
 
 def test_commands_are_sorted_and_without_doubles() -> None:
-    assert sorted(set(NAMES)) == NAMES
+    assert sorted(set(NAMES)) == NAMES == commands.names()
 
 
-@pytest.mark.parametrize("command", commands.COMMANDS, ids=NAMES)
-def test_every_command_has_a_synopsis_a_summary_and_an_example(command: commands.Command) -> None:
+@pytest.mark.parametrize("command", commands.table(), ids=NAMES)
+def test_every_command_has_a_synopsis_a_summary_and_an_example(command: Command) -> None:
     lines = command.usage.splitlines()
     assert lines[0].startswith(f"Usage: lxc {command.name}")
     assert f"{command.summary}." in lines
@@ -38,19 +39,19 @@ def test_every_command_has_a_synopsis_a_summary_and_an_example(command: commands
     assert re.search(r"^Examples?:\n    ", command.usage, re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", commands.COMMANDS, ids=NAMES)
-def test_every_command_has_a_function(command: commands.Command) -> None:
+@pytest.mark.parametrize("command", commands.table(), ids=NAMES)
+def test_every_command_has_a_function(command: Command) -> None:
     module, _, function = command.where.partition(":")
     assert callable(getattr(importlib.import_module(f"wardian.cli.{module}"), function))
 
 
-@pytest.mark.parametrize("command", [c for c in commands.COMMANDS if c.is_group], ids=lambda c: c.name)
-def test_the_usage_of_a_group_explains_every_subcommand(command: commands.Command) -> None:
+@pytest.mark.parametrize("command", [c for c in commands.table() if c.is_group], ids=lambda c: c.name)
+def test_the_usage_of_a_group_explains_every_subcommand(command: Command) -> None:
     words = set(re.findall(r"[a-z-]+", command.usage))
     assert set(command.subcommands) <= words
 
 
 def test_no_two_flags_of_a_command_share_a_name() -> None:
-    for command in commands.COMMANDS:
+    for command in commands.table():
         names = [name for flag in (*command.flags, *COMMON) for name in flag.names]
         assert len(names) == len(set(names)), command.name

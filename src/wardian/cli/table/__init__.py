@@ -1,0 +1,1 @@
+"""The commands with their usage and flags, a family to a file; `commands.FAMILIES` says which is where."""

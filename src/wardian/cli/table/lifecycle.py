@@ -1,0 +1,122 @@
+"""What begins, ends and shows containers."""
+
+from __future__ import annotations
+
+from wardian.cli.command import FORMAT, Command, action
+from wardian.cli.options import Flag
+
+FORCE = Flag("f,force", "bool", "Force the container to shutdown")
+TIMEOUT = Flag("timeout", "int", "Time to wait for the container before giving up", -1)
+CREATE = (
+    Flag("e,ephemeral", "bool", "Ephemeral container"),
+    Flag("p,profile", "list", "Profile to apply to the new container"),
+    Flag("c,config", "list", "Config key/value to apply to the new container"),
+    Flag("s,storage", "str", "Storage pool of the new container"),
+    Flag("t,type", "str", "Instance type, as in t2.micro, aws:t2.micro or c2-m4 (2 CPUs, 4 GB)"),
+)
+
+COMMANDS = (
+    action(
+        "delete",
+        "Delete containers and snapshots.",
+        "A running container is only deleted with --force. Snapshots (c1/snap0) go with their container.",
+        (
+            Flag("f,force", "bool", "Force the removal of running containers"),
+            Flag("i,interactive", "bool", "Require user confirmation"),
+        ),
+    ),
+    Command(
+        "info",
+        "info:run",
+        """Usage: lxc info [<remote>:][<container>] [--show-log] [--criu]
+
+Show information on a container or the server.
+
+With --criu it tells whether the memory of the container can be saved now (`lxc stop --stateful`,
+`lxc snapshot --stateful`), and what is in the way if not; then the exit status is 1.
+
+Examples:
+    lxc info c1 --show-log
+    lxc info c1 --criu
+""",
+        (
+            Flag("show-log", "bool", "Show the container's log"),
+            Flag("criu", "bool", "Tell what is in the way of saving the container's memory"),
+        ),
+        completes="container",
+    ),
+    Command(
+        "init",
+        "container:init",
+        """Usage: lxc init [<remote>:]<image> [<remote>:][<name>] [-e] [-p <profile>...] [-c <key=value>...]
+
+Create containers from images.
+
+Without a name the server chooses one. Without -p the profile "default" applies; -p "" means none.
+
+Example:
+    lxc init debian:trixie c1 -c limits.memory=1GB
+""",
+        CREATE,
+        hidden=True,
+        completes="image",
+    ),
+    Command(
+        "launch",
+        "container:launch",
+        """Usage: lxc launch [<remote>:]<image> [<remote>:][<name>] [-e] [-p PROFILE]... [-c KEY=VALUE]...
+
+Create and start containers from images.
+
+Without a name the server chooses one. Without -p the profile "default" applies; -p "" means none.
+
+Examples:
+    lxc launch ubuntu:16.04 c1
+    lxc launch debian:bookworm c1
+    lxc launch debian:trixie --ephemeral
+""",
+        CREATE,
+        completes="image",
+    ),
+    Command(
+        "list",
+        "list:run",
+        """Usage: lxc list [<remote>:] [<filter>...] [--format FORMAT] [-c <columns>] [--fast]
+
+List the existing containers.
+
+Filters (all must match): a regular expression or part of the name, or key=value, where each part
+of the key may be shortened (s.privileged=true) and the value is a regular expression.
+
+Columns: n name, s state, 4 IPv4, 6 IPv6, t type, S snapshots, a architecture, c created, p pid,
+P profiles. Default: ns46tS; with --fast: nsacPt.
+
+Example:
+    lxc list -c ns4 web user.env=test
+""",
+        (
+            Flag("c,columns", "str", "Columns", "ns46tS"),
+            Flag("fast", "bool", "Use fast mode (same as --columns=nsacPt)"),
+            FORMAT,
+        ),
+    ),
+    action(
+        "pause",
+        "Pause containers.",
+        "All processes are frozen where they are; the opposite is `lxc start`.",
+    ),
+    action("restart", "Restart containers.", "", (TIMEOUT, FORCE)),
+    action(
+        "start",
+        "Start containers.",
+        "A paused container goes on, and one that was stopped with --stateful continues where it was.",
+        (Flag("stateless", "bool", "Boot anew and discard the memory that was saved"),),
+    ),
+    action(
+        "stop",
+        "Stop containers.",
+        "Without --force init is asked to shut down. With --stateful the memory is saved, and the next\n"
+        "start goes on from there.",
+        (TIMEOUT, FORCE, Flag("stateful", "bool", "Save the memory of what runs (needs CRIU)")),
+    ),
+)
