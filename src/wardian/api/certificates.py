@@ -1,6 +1,6 @@
 """Routes of the trust store (spec/rest-api.md section 6) and of join tokens."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from aiohttp import web
@@ -33,6 +33,19 @@ class CertificatePost(msgspec.Struct, forbid_unknown_fields=True):
     # Sent by later clients:
     restricted: bool = False
     projects: list[str] | None = None
+
+
+class CertificateUpdate(msgspec.Struct, forbid_unknown_fields=True):
+    """PUT and PATCH /1.0/certificates/FINGERPRINT. None: left out."""
+
+    name: str | None = None
+    type: Literal["client"] | None = None
+    certificate: str | None = None
+    # Sent by later clients:
+    restricted: Literal[False] | None = None
+    projects: list[str] | None = None
+    # Read-only fields that a client sends back as it got them:
+    fingerprint: Any = None
 
 
 def render(certificate: Certificate) -> dict[str, str]:
@@ -112,8 +125,32 @@ async def _invite(host: Host, wanted: CertificatePost) -> web.Response:
 
 async def get(host: Host, request: Request) -> web.Response:
     """One certificate."""
-    found = render(await trust.get(host, request.path["fingerprint"]))
-    return replies.sync(found, etag=replies.etag_of(found))
+    found = await trust.get(host, request.path["fingerprint"])
+    return replies.sync(render(found), etag=replies.etag_of(trust.writable(found)))
+
+
+async def _change(host: Host, request: Request, *, merge: bool) -> web.Response:
+    found = await trust.get(host, request.path["fingerprint"])
+    wanted = await request.decode(CertificateUpdate)
+    if wanted.projects:
+        raise InvalidInput('field "projects" is not available in this version')
+    if wanted.certificate is not None and not certificates.same(
+        certificates.to_der(wanted.certificate), certificates.to_der(found.certificate)
+    ):
+        raise InvalidInput("a certificate cannot be replaced; add the new one, then delete this")
+    name = found.name if wanted.name is None and merge else wanted.name or ""
+    await trust.rename(host, found, name, request.require_match)
+    return replies.empty()
+
+
+async def put(host: Host, request: Request) -> web.Response:
+    """Replace what can be written: its name."""
+    return await _change(host, request, merge=False)
+
+
+async def patch(host: Host, request: Request) -> web.Response:
+    """Change some of it."""
+    return await _change(host, request, merge=True)
 
 
 async def delete(host: Host, request: Request) -> web.StreamResponse:
@@ -143,6 +180,8 @@ ROUTES = [
     Route("GET", PREFIX, list_certificates),
     Route("POST", PREFIX, create, guest=True),
     Route("GET", PREFIX + "/{fingerprint}", get),
+    Route("PUT", PREFIX + "/{fingerprint}", put),
+    Route("PATCH", PREFIX + "/{fingerprint}", patch),
     Route("DELETE", PREFIX + "/{fingerprint}", delete),
     Route("GET", TOKENS, list_tokens),
     Route("DELETE", TOKENS + "/{name}", revoke_token),

@@ -17,6 +17,14 @@ class ServerUpdate(msgspec.Struct, forbid_unknown_fields=True):
     """PUT and PATCH /1.0."""
 
     config: dict[str, Any]
+    # Read-only fields that a client sends back as it got them:
+    api_extensions: Any = None
+    api_status: Any = None
+    api_version: Any = None
+    auth: Any = None
+    auth_methods: Any = None
+    environment: Any = None
+    public: Any = None
 
 
 async def versions(host: Host, request: Request) -> web.Response:

@@ -115,6 +115,8 @@ ROUTES = [
     Route("GET", f"{ONE}/snapshots", list_snapshots),
     Route("POST", f"{ONE}/snapshots", take_snapshot),
     Route("GET", f"{ONE}/snapshots/{{snapshot}}", get),
+    Route("PUT", f"{ONE}/snapshots/{{snapshot}}", put),
+    Route("PATCH", f"{ONE}/snapshots/{{snapshot}}", patch),
     Route("POST", f"{ONE}/snapshots/{{snapshot}}", rename),
     Route("DELETE", f"{ONE}/snapshots/{{snapshot}}", delete),
 ]

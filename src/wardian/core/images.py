@@ -59,6 +59,18 @@ class ImageWrite(Struct, forbid_unknown_fields=True):
     properties: dict[str, str] | None = None
     expires_at: str | None = None
     profiles: list[str] | None = None
+    # Read-only fields that a client sends back as it got them:
+    aliases: Any = None
+    architecture: Any = None
+    cached: Any = None
+    created_at: Any = None
+    filename: Any = None
+    fingerprint: Any = None
+    last_used_at: Any = None
+    size: Any = None
+    type: Any = None
+    update_source: Any = None
+    uploaded_at: Any = None
 
 
 class AliasWrite(Struct, forbid_unknown_fields=True):

@@ -57,6 +57,7 @@ EXTENSIONS = (
     "snapshot_schedule_aliases",
     "snapshot_expiry",
     "snapshot_expiry_creation",
+    "certificate_update",
     "certificate_token",
     "explicit_trust_token",
     "directory_manipulation",

@@ -10,8 +10,10 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from msgspec.structs import replace
+
 from wardian.core.events import timestamp
-from wardian.core.host import Host
+from wardian.core.host import Host, Precondition, no_precondition
 from wardian.errors import AlreadyExists, Forbidden, InvalidInput, NotFound, StaleRevision, TooManyAttempts
 from wardian.model import certificates, server_keys
 from wardian.model import trust as model
@@ -96,6 +98,25 @@ async def _revision(host: Host, invitation: Invitation) -> int:
     if present != invitation:
         raise Forbidden()
     return revision
+
+
+def writable(certificate: Certificate) -> dict[str, str]:
+    """The part that PUT replaces; the ETag is made from it."""
+    return {"name": certificate.name, "type": certificate.type}
+
+
+async def rename(
+    host: Host, certificate: Certificate, name: str, precondition: Precondition = no_precondition
+) -> None:
+    """Call a trusted certificate otherwise; InvalidInput if that is no name."""
+    model.check_name(name)
+
+    def changed(now: Certificate) -> Certificate:
+        precondition(writable(now))
+        return replace(now, name=name)
+
+    await host.records.certificates.change(certificate.fingerprint, changed)
+    host.events.lifecycle("certificate-updated", url(certificate.fingerprint))
 
 
 async def remove(host: Host, text: str) -> Certificate:

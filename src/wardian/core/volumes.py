@@ -48,6 +48,10 @@ class VolumeWrite(Struct, forbid_unknown_fields=True):
     source: VolumeSource | None = None
     restore: str | None = None
     pool: str = ""
+    # Read-only fields that a client sends back as it got them:
+    created_at: Any = None
+    location: Any = None
+    used_by: Any = None
 
 
 @dataclass(frozen=True)
@@ -268,6 +272,9 @@ async def update(
     async with alone(host, pool, name) as storage:
         before = await get(host, pool, name)
         precondition(writable(before))
+        if "/" in name:
+            await _describe(host, before, request, merge=merge)
+            return
         if request.restore is not None:
             await _restore(host, storage, before, request.restore)
             return
@@ -280,6 +287,17 @@ async def update(
             await storage.set_quota(volume_of(name), units.parse_size(size) if size else None)
         await host.records.volumes.replace(replace(before, config=config, description=description))
     host.events.lifecycle("storage-volume-updated", url(before))
+
+
+async def _describe(host: Host, snapshot: CustomVolume, request: VolumeWrite, *, merge: bool) -> None:
+    """Change what is said of a snapshot; all else stays as it was when it was taken."""
+    changes_it = request.config is not None and request.config != snapshot.config
+    if request.restore is not None or changes_it:
+        raise InvalidInput("a snapshot stays as it was taken: only its description can be changed")
+    if request.description is not None or not merge:
+        described = replace(snapshot, description=request.description or "")
+        await host.records.volume_snapshots.replace(described)
+    host.events.lifecycle("storage-volume-snapshot-updated", url(snapshot))
 
 
 async def _restore(host: Host, storage: Storage, volume: CustomVolume, own_name: str) -> None:

@@ -183,6 +183,19 @@ class SnapshotUpdate(Struct, forbid_unknown_fields=True):
 
     expires_at: datetime | None = None
     description: str | None = None
+    # Read-only fields that a client sends back as it got them:
+    architecture: Any = None
+    config: Any = None
+    created_at: Any = None
+    devices: Any = None
+    ephemeral: Any = None
+    expanded_config: Any = None
+    expanded_devices: Any = None
+    last_used_at: Any = None
+    name: Any = None
+    profiles: Any = None
+    stateful: Any = None
+    size: Any = None
 
 
 class StateChange(Struct, forbid_unknown_fields=True):

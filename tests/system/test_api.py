@@ -1,0 +1,128 @@
+"""The REST API as programs use it, without our client between."""
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.system.harness import Daemon
+from wardian.linux import keypair
+
+
+class Answer(NamedTuple):
+    """status, headers (lower case), and the body: decoded if it is JSON."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+    @property
+    def metadata(self) -> Any:
+        """What was asked for."""
+        assert self.status < 300, self.body
+        return self.body["metadata"]
+
+
+class Api:
+    """Requests to a daemon's socket."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._path = str(daemon.folder / "lxd/unix.socket")
+
+    def ask(
+        self, verb: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """One request; a body that is not text is sent as JSON."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(self._path)
+            connection = http.client.HTTPConnection("lxd")
+            connection.sock = sock
+            raw = body if isinstance(body, str | bytes | None) else json.dumps(body)
+            connection.request(verb, path, raw, dict(headers or {}))
+            reply = connection.getresponse()
+            content = reply.read()
+            kind = reply.headers.get("Content-Type", "")
+            shown = json.loads(content) if kind.startswith("application/json") and content else content
+            return Answer(reply.status, {k.lower(): v for k, v in reply.headers.items()}, shown)
+
+    def run(self, verb: str, path: str, body: object = None) -> dict[str, Any]:
+        """The operation that the request began, when it has ended."""
+        begun = self.ask(verb, path, body)
+        assert begun.status == 202, begun.body
+        ended: dict[str, Any] = self.ask("GET", f"{begun.body['operation']}/wait").metadata
+        return ended
+
+
+@pytest.fixture(scope="module")
+def api(daemon: Daemon) -> Api:
+    return Api(daemon)
+
+
+def a_certificate(path: Path) -> str:
+    """A new certificate, as PEM."""
+    keypair.create(path, path.with_suffix(".key"), keypair.Subject("somebody", server=False))
+    return path.read_text()
+
+
+@pytest.fixture
+def one_of_each(daemon: Daemon, api: Api, name: str) -> Iterator[list[str]]:
+    """Addresses of an object of each kind."""
+    daemon.lxc("init", "bb", name)
+    daemon.lxc("snapshot", name, "s 0")
+    volumes = "/1.0/storage-pools/default/volumes/custom"
+    api.ask("POST", volumes, {"name": "v-api", "description": "of the test"})
+    api.ask("POST", f"{volumes}/v-api/snapshots", {"name": "s0"})
+    pem = a_certificate(daemon.folder / "somebody")
+    made = api.ask("POST", "/1.0/certificates", {"type": "client", "certificate": pem, "name": "somebody"})
+    trusted = made.headers["location"]
+    yield [
+        "/1.0",
+        f"/1.0/containers/{name}",
+        f"/1.0/instances/{name}?recursion=1",
+        f"/1.0/containers/{name}/snapshots/s%200",
+        "/1.0/profiles/default",
+        f"/1.0/networks/{daemon.bridge}",
+        "/1.0/storage-pools/default",
+        f"{volumes}/v-api",
+        f"{volumes}/v-api/snapshots/s0",
+        api.ask("GET", "/1.0/images").metadata[0],
+        "/1.0/images/aliases/bb",
+        trusted,
+    ]
+    api.ask("DELETE", trusted)
+    api.ask("DELETE", f"{volumes}/v-api")
+
+
+def test_every_object_is_taken_back_as_it_was_given(api: Api, one_of_each: list[str]) -> None:
+    for url in one_of_each:
+        path = url.partition("?")[0]
+        given = api.ask("GET", url)
+        for verb in ("PUT", "PATCH"):
+            stale = api.ask(verb, path, given.metadata, {"If-Match": "another"})
+            assert (stale.status, stale.body["error_code"]) == (412, 412), (verb, url)
+            taken = api.ask(verb, path, given.metadata, {"If-Match": given.headers["etag"]})
+            assert taken.status in (200, 202), (verb, url, taken.body)
+            if taken.status == 202:
+                assert api.ask("GET", f"{taken.body['operation']}/wait").metadata["err"] == ""
+            after = api.ask("GET", url)
+            assert after.headers["etag"] == given.headers["etag"], (verb, url)
+            assert after.metadata == given.metadata, (verb, url)
+
+
+def test_what_can_be_written_of_snapshots_of_volumes_and_of_certificates(
+    api: Api, one_of_each: list[str], tmp_path: Path
+) -> None:
+    snapshot, trusted = one_of_each[8], one_of_each[-1]
+    assert api.ask("PATCH", snapshot, {"description": "other"}).status == 200
+    assert api.ask("GET", snapshot).metadata["description"] == "other"
+    refused = api.ask("PUT", snapshot, {"config": {"size": "1MB"}})
+    assert refused.status == 400 and "only its description" in refused.body["error"]
+    assert api.ask("PUT", trusted, {"name": "other", "type": "client"}).status == 200
+    assert api.ask("GET", trusted).metadata["name"] == "other"
+    pem = a_certificate(tmp_path / "other")
+    for wrong in ({"name": "a/b"}, {"name": ""}, {"certificate": pem}, {"type": "server"}):
+        assert api.ask("PATCH", trusted, wrong).status == 400, wrong
