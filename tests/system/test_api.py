@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -126,3 +127,12 @@ def test_what_can_be_written_of_snapshots_of_volumes_and_of_certificates(
     pem = a_certificate(tmp_path / "other")
     for wrong in ({"name": "a/b"}, {"name": ""}, {"certificate": pem}, {"type": "server"}):
         assert api.ask("PATCH", trusted, wrong).status == 400, wrong
+
+
+def test_the_hardware_of_the_host(api: Api) -> None:
+    found = api.ask("GET", "/1.0/resources").metadata
+    threads = [t for s in found["cpu"]["sockets"] for core in s["cores"] for t in core["threads"]]
+    assert len(threads) == found["cpu"]["total"] >= len(os.sched_getaffinity(0))
+    assert 0 < found["memory"]["used"] < found["memory"]["total"]
+    space = api.ask("GET", "/1.0/storage-pools/default/resources").metadata["space"]
+    assert 0 < space["used"] < space["total"]

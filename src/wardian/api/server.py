@@ -40,6 +40,11 @@ async def get(host: Host, request: Request) -> web.Response:
     return replies.sync(await server.view(host), etag=etag)
 
 
+async def resources(host: Host, request: Request) -> web.Response:
+    """The hardware of the host."""
+    return replies.sync(await server.resources(host))
+
+
 async def _change(host: Host, request: Request, *, merge: bool) -> web.Response:
     wanted = await request.decode(ServerUpdate)
     await server.update(host, wanted.config, merge=merge, precondition=request.require_match)
@@ -79,6 +84,7 @@ ROUTES = [
     Route("GET", "/1.0", get, guest=True),
     Route("PUT", "/1.0", put),
     Route("PATCH", "/1.0", patch),
+    Route("GET", "/1.0/resources", resources),
     Route("GET", "/internal/ready", ready),
     Route("PUT", "/internal/shutdown", shutdown, early=True),
 ]

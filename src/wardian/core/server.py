@@ -11,6 +11,7 @@ from wardian.core import pool_choice, trust
 from wardian.core.host import Host
 from wardian.core.undo import Undo
 from wardian.errors import InvalidInput, NotFound, WardianError
+from wardian.linux import hardware
 from wardian.model import certificates, server_keys
 from wardian.model.container import Config
 
@@ -30,6 +31,7 @@ EXTENSIONS = (
     "network_leases",
     "storage",
     "resources",
+    "resources_v2",
     "storage_api_volume_rename",
     "storage_volume_state",
     "id_map",
@@ -115,6 +117,11 @@ def _certificate(host: Host) -> dict[str, str]:
         "certificate": pem,
         "certificate_fingerprint": certificates.fingerprint(certificates.to_der(pem)) if pem else "",
     }
+
+
+async def resources(host: Host) -> dict[str, Any]:
+    """The hardware of this host, for GET /1.0/resources."""
+    return await asyncio.to_thread(hardware.describe, host.machine.architectures[0])
 
 
 async def _storage_versions(host: Host) -> dict[str, str]:
