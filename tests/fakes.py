@@ -468,6 +468,8 @@ class FakeRuntime:
         self._ended: dict[str, asyncio.Event] = {}
         self._frozen: set[str] = set()
         self.stubborn: set[str] = set()
+        self.foreign_ids: set[int] = set()
+        """Host ids that are not root's to hand out."""
         self.has_criu = True
         self.in_the_way: list[str] = []
         self.restored: list[str] = []
@@ -481,6 +483,10 @@ class FakeRuntime:
 
     def close(self) -> None:
         pass
+
+    def check_idmap(self, wanted: IdMap) -> None:
+        if any(entry.host_id in self.foreign_ids for entry in wanted.ranges):
+            raise InvalidInput("host ids are not root's to hand out")
 
     async def start(self, plan: StartPlan) -> Started:
         self._faults.step("start")
@@ -606,8 +612,15 @@ class FakeDevice:
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
+        self.checked: list[str] = []
+        self.volatile: Mapping[str, str] = {}
+        """Of the last device that was planned."""
+
+    def check(self, name: str, options: Mapping[str, str]) -> None:
+        self.checked.append(name)
 
     def plan(self, name: str, options: Mapping[str, str], around: DeviceContext) -> DevicePlan:
+        self.volatile = around.volatile
         return DevicePlan(name)
 
     async def prepare(self, plan: DevicePlan) -> None:

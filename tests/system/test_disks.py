@@ -110,7 +110,7 @@ def test_an_optional_source_may_be_missing(daemon: Daemon, container: str, share
     error = daemon.error(
         "config", "device", "add", container, "src", "disk", f"source={missing}", "path=/src"
     )
-    assert f'missing source "{missing}" for disk "src"' in error
+    assert f"Missing source '{missing}' for disk 'src'" in error
     add(daemon, container, "src", "disk", f"source={missing}", "path=/src", "optional=true")
     daemon.lxc("restart", "-f", container)
     missing.mkdir()

@@ -130,7 +130,7 @@ def test_what_the_target_lacks_is_said_before_anything_moves(hosts: Pair) -> Non
     hosts.a.lxc("profile", "remove", "c1", "web")
     hosts.a.lxc("profile", "delete", "web")
     missing = hosts.a.error("copy", "c1", "b:", "-d", "eth0,name=lan0")
-    assert f'missing parent "{hosts.a.bridge}"' in missing
+    assert f"Missing parent '{hosts.a.bridge}'" in missing
     assert "not found" in hosts.a.error("copy", "c1", "b:", "-s", "nope")
     hosts.a.lxc("config", "set", "c1", "security.protection.delete=true")
     assert "it stays" in hosts.a.error("move", "c1", "b:")

@@ -245,7 +245,7 @@ def test_a_nic_that_cannot_be_had_changes_nothing(daemon: Daemon, container: str
     inside(daemon, container, "ip", "link", "set", "lo", "name", "busy0")
     error = daemon.error("config", "device", "add", container, "x", "nic", *taken, "name=busy0")
     assert 'cannot add nic "x"' in error and "File exists" in error
-    assert 'missing parent "wtnone0"' in daemon.error(
+    assert "Missing parent 'wtnone0'" in daemon.error(
         "config", "device", "add", container, "x", "nic", "nictype=macvlan", "parent=wtnone0"
     )
     assert sorted(path.name for path in ports.iterdir()) == before

@@ -62,7 +62,7 @@ def test_what_every_container_has_stays(daemon: Daemon, privileged: str) -> None
 def test_what_is_not_there_is_named(daemon: Daemon, container: str) -> None:
     words = ("config", "device", "add", container, "x")
     missing = daemon.error(*words, "unix-char", "path=/dev/nothing-of-the-kind")
-    assert '"/dev/nothing-of-the-kind" is no device of this host' in missing
+    assert "doesn't exist on the host and major/minor wasn't specified: /dev/nothing-of-the-kind" in missing
     assert "is a character device" in daemon.error(*words, "unix-block", "path=/dev/null")
     assert "no USB device vendorid 0000" in daemon.error(*words, "usb", "vendorid=0000", "required=true")
     assert "no graphics card pci 0000:ff:00.0" in daemon.error(*words, "gpu", "pci=0000:ff:00.0")

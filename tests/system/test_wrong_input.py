@@ -58,7 +58,6 @@ def test_host_ids_that_root_may_not_hand_out_are_named_before_the_start(daemon: 
     if any(shutil.which(tool) is None for tool in ("newuidmap", "newgidmap")):
         pytest.skip("without newuidmap and newgidmap the kernel maps any id")
     daemon.lxc("init", "bb", name)
-    daemon.lxc("config", "set", name, "raw.idmap", "uid 4000000001 1000")
-    assert 'add the line "root:4000000001:1" to /etc/subuid' in daemon.error("start", name)
-    daemon.lxc("config", "unset", name, "raw.idmap")
+    foreign = daemon.error("config", "set", name, "raw.idmap", "uid 4000000001 1000")
+    assert 'add the line "root:4000000001:1" to /etc/subuid' in foreign
     daemon.lxc("start", name)

@@ -16,7 +16,16 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wardian.core import image_sources, images, owners, pool_choice, pools, reservations, volumes
+from wardian.core import (
+    device_plugs,
+    image_sources,
+    images,
+    owners,
+    pool_choice,
+    pools,
+    reservations,
+    volumes,
+)
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
@@ -160,8 +169,9 @@ async def check(
         raise InvalidInput(
             f'storage pool "{pool}" does not support quotas; remove "size" from the root disk'
         )
-    if not is_true(result.config.get("security.privileged", "")):
-        await wanted_idmap(host, container.name, result)
+    wanted = await wanted_idmap(host, container.name, result)
+    if before is None or wanted != idmap.from_json(before.config.get("volatile.idmap.next", "[]")):
+        host.runtime.check_idmap(wanted)
     return result
 
 
@@ -293,7 +303,8 @@ async def create(host: Host, request: ContainerCreate) -> Operation:
         raise AlreadyExists(f"Container '{name}' already exists")
     await pools.ensure_default(host)
     draft = await _draft(host, name, request)
-    await check(host, draft)
+    result = await check(host, draft)
+    device_plugs.check_new(host, {}, result.devices)
     if request.source.type == "image":
         await image_sources.check(host, request.source)
 

@@ -53,6 +53,13 @@ def plan_all(host: Host, container: Container, wanted: Devices, idmap: IdMap) ->
     return {name: plan(host, container, wanted, idmap, name) for name, _ in devices.sorted_devices(wanted)}
 
 
+def check_new(host: Host, old: Devices, new: Devices) -> None:
+    """InvalidInput naming the first of the new or changed devices that this host cannot give."""
+    for name, options in sorted(new.items()):
+        if old.get(name) != options:
+            host.devices[options["type"]].check(name, options)
+
+
 # --- start and end -----------------------------------------------------------------------------
 
 

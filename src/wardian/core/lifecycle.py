@@ -394,7 +394,8 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
     await host.runtime.load_modules(units.split_list(merged.config.get("linux.kernel_modules", "")))
 
     def begun(now: Container) -> Container:
-        config = containers.with_volatile(now, merged, wanted).config
+        known = replace(now, config={**container.config, **now.config})
+        config = containers.with_volatile(known, merged, wanted).config
         config.pop("volatile.apply_template", None)
         config["volatile.last_state.power"] = "RUNNING"
         config["volatile.idmap.current"] = config["volatile.idmap.next"]

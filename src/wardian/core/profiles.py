@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from wardian.core import containers, updates
+from wardian.core import containers, device_plugs, updates
 from wardian.core.host import Host
 from wardian.errors import AlreadyExists, InvalidInput, StaleRevision, WardianError
 from wardian.model import devices, keys, names
@@ -92,9 +92,10 @@ def _present(found: dict[str, dict[str, str] | None]) -> Devices:
     return {name: device for name, device in found.items() if device is not None}
 
 
-def _check(profile: Profile) -> None:
+def _check(host: Host, profile: Profile, before: Devices) -> None:
     keys.check_config(profile.config, where="profile")
     devices.check(profile.devices, expanded=False)
+    device_plugs.check_new(host, before, profile.devices)
 
 
 async def create(host: Host, request: ProfileWrite) -> Profile:
@@ -111,7 +112,7 @@ async def create(host: Host, request: ProfileWrite) -> Profile:
         config=_set(request.config or {}),
         devices=_present(request.devices or {}),
     )
-    _check(profile)
+    _check(host, profile, {})
     await host.records.profiles.insert(profile)
     host.events.lifecycle("profile-created", url(name))
     return profile
@@ -130,7 +131,7 @@ async def update(
         before = await get(host, name)
         precondition(writable(before))
         after = _changed(before, request, merge=merge)
-        _check(after)
+        _check(host, after, before.devices)
         found = {c.name: await _effects_on(host, c, after) for c in await users(host, name)}
         try:
             await host.records.profiles.replace(after, revision=revision)
@@ -144,8 +145,9 @@ async def update(
 
 async def preview(host: Host, name: str, request: ProfileWrite, *, merge: bool) -> dict[str, Effects]:
     """What `update` would do to each container, if it were possible; nothing is changed."""
-    after = _changed(await get(host, name), request, merge=merge)
-    _check(after)
+    before = await get(host, name)
+    after = _changed(before, request, merge=merge)
+    _check(host, after, before.devices)
     return {c.name: await _effects_on(host, c, after) for c in await users(host, name)}
 
 

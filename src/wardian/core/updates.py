@@ -47,6 +47,7 @@ async def update(
         after = _updated(before, patched(before, request) if merge else request)
         old = await containers.expanded(host, before)
         result = await containers.check(host, after, before)
+        device_plugs.check_new(host, old.devices, result.devices)
         after, _ = await containers.settled(host, after, result)
         async with Undo() as undo:
             await _follow(host, after, old, result, undo)
@@ -61,8 +62,10 @@ async def preview(host: Host, name: str, request: ContainerUpdate, *, merge: boo
     """What `update` would do; nothing is changed."""
     before = await containers.get(host, name)
     after = _updated(before, patched(before, request) if merge else request)
+    old = await containers.expanded(host, before)
     result = await containers.check(host, after, before)
-    return effects_of(host, name, await containers.expanded(host, before), result)
+    device_plugs.check_new(host, old.devices, result.devices)
+    return effects_of(host, name, old, result)
 
 
 def effects_of(host: Host, name: str, old: Expanded, new: Expanded) -> Effects:

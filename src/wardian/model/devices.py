@@ -99,6 +99,8 @@ TYPES: tuple[DeviceType, ...] = (
     DeviceType("gpu", "Graphics cards: all of the host, or those that fit.", GPU_OPTIONS),
 )
 
+RATES = ("limits.ingress", "limits.egress", "limits.max")
+
 _UNIX = ("unix-char", "unix-block")
 _BY_NAME = {kind.name: kind for kind in TYPES}
 _NIC_BY_NAME = {kind.name: kind for kind in NIC_TYPES}
@@ -181,6 +183,8 @@ def _check_properties(device: Device) -> None:
     for name, value in device.items():
         if name == "type":
             continue
+        if name in RATES and kind == "nic" and name not in rows:
+            raise InvalidInput("Network limits are only supported on bridged and p2p interfaces")
         if name not in rows:
             raise InvalidInput(f"Invalid device configuration key for {kind}: {values.quoted(name)}")
         if value == "":

@@ -50,6 +50,12 @@ class DeviceDriver(Protocol):
     that take away are harmless where there is nothing (any more), and may be called again.
     """
 
+    def check(self, name: str, options: Mapping[str, str]) -> None:
+        """Refuse a device as it is being configured, of which this host knows now that it cannot be.
+
+        Raises InvalidInput naming it.
+        """
+
     def plan(self, name: str, options: Mapping[str, str], around: DeviceContext) -> DevicePlan:
         """What the device needs. Reads the host (does the parent exist?), changes nothing.
 
@@ -143,6 +149,9 @@ class Runtime(Protocol):
 
     def close(self) -> None:
         """Stop listening; containers go on."""
+
+    def check_idmap(self, wanted: IdMap) -> None:
+        """InvalidInput naming what is missing, if this host would not give a container this map."""
 
     async def start(self, plan: StartPlan) -> Started:
         """Run the container; returns once init runs. HostFailed with the cause the runtime logged."""

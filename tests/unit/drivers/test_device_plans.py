@@ -52,8 +52,18 @@ def test_a_node_has_owners_of_the_host() -> None:
 def test_a_node_that_is_not_required_may_be_missing() -> None:
     options = {"type": "unix-char", "path": "/dev/nothing-of-the-kind"}
     assert UnixDevice("char").plan("z", {**options, "required": "false"}, AROUND) == DevicePlan("z")
-    with pytest.raises(InvalidInput, match="is no device of this host"):
+    with pytest.raises(InvalidInput, match="doesn't exist on the host and major/minor wasn't specified"):
         UnixDevice("char").plan("z", options, AROUND)
+
+
+def test_a_node_is_looked_for_as_soon_as_it_is_configured(tmp_path: Path) -> None:
+    check = UnixDevice("block").check
+    check("z", {"path": "/dev/z", "major": "7", "minor": "1"})
+    check("z", {"path": "/dev/nothing-of-the-kind", "required": "false"})
+    with pytest.raises(InvalidInput, match="The device path doesn't exist on the host"):
+        check("z", {"path": "/dev/nothing-of-the-kind"})
+    with pytest.raises(InvalidInput, match="Path specified for unix-block device is a character device"):
+        check("z", {"path": "/dev/null", "required": "false"})
 
 
 def usb_device(sysfs: Path, name: str, **files: str) -> None:

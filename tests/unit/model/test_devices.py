@@ -126,6 +126,10 @@ def test_a_wrong_type_is_refused(device: dict[str, str], message: str) -> None:
             {"type": "usb", "vendorid": "../x"},
             "vendorid: Invalid value: ../x (not four digits as in 046d)",
         ),
+        (
+            {"type": "nic", "nictype": "macvlan", "parent": "eth0", "limits.max": "1Mbit"},
+            "Network limits are only supported on bridged and p2p interfaces",
+        ),
         ({"type": "gpu", "pci": "0"}, "pci: Invalid value: 0 (not as in 0000:01:00.0)"),
         (
             {**ROOT, "shift": "true"},

@@ -1,11 +1,16 @@
 """What device drivers share: steps that most types have nothing to do for."""
 
+from collections.abc import Mapping
+
 from wardian.model.plans import DevicePlan
 from wardian.ports.runtime import Started
 
 
 class Device:
     """A device whose steps do nothing; a type overrides those that it needs (see ports.DeviceDriver)."""
+
+    def check(self, name: str, options: Mapping[str, str]) -> None:
+        """See ports.DeviceDriver."""
 
     async def prepare(self, plan: DevicePlan) -> None:
         """See ports.DeviceDriver."""

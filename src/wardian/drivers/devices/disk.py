@@ -29,7 +29,7 @@ class DiskDevice(MountedDevice):
             if is_true(options.get("optional", "")):
                 return DevicePlan(name)
             raise InvalidInput(
-                f'missing source "{source}" for disk "{name}"; create it, or set the device\'s optional=true'
+                f"Missing source '{source}' for disk '{name}'; create it, or set the device's optional=true"
             )
         is_block = source.is_block_device()
         mount = Mount(

@@ -51,7 +51,7 @@ class NicDevice(Device):
         lent = kind == "physical" and parent in self._lent
         if parent and not lent and not (self._interfaces / parent).exists():
             raise InvalidInput(
-                f'missing parent "{parent}" for nic "{name}"; '
+                f"Missing parent '{parent}' for nic '{name}'; "
                 f"create the network with `lxc network create {parent}` or change the device"
             )
         bounds = rates.wanted(options)

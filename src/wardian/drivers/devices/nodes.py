@@ -13,6 +13,9 @@ from wardian.ports.runtime import DeviceContext
 
 DEFAULT_MODE = "0660"
 
+Numbers = tuple[Literal["char", "block"], int, int]
+"""Kind, major and minor number of a device."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -62,8 +65,8 @@ def _host_id(name: str, kind: str, text: str, around: DeviceContext) -> int:
     return host_id
 
 
-def look(path: Path) -> tuple[Literal["char", "block"], int, int] | None:
-    """Kind, major and minor number of a device node; None if there is nothing, or no device, at the path."""
+def look(path: Path) -> Numbers | None:
+    """What a device node stands for; None if there is nothing, or no device, at the path."""
     try:
         found = path.stat()
     except OSError:

@@ -20,23 +20,35 @@ class UnixDevice(MountedDevice):
 
     def plan(self, name: str, options: Mapping[str, str], around: DeviceContext) -> DevicePlan:
         """See ports.DeviceDriver."""
-        source = options.get("source") or options["path"]
+        source = _source(options)
         target = options.get("path") or source
+        at = self._find(name, options)
+        if at is None:
+            return DevicePlan(name)
+        return nodes.plan(name, options, [nodes.Found(source, target, *at)], around)
+
+    def check(self, name: str, options: Mapping[str, str]) -> None:
+        """See ports.DeviceDriver."""
+        self._find(name, options)
+
+    def _find(self, name: str, options: Mapping[str, str]) -> nodes.Numbers | None:
+        """The numbers that are set, or those of the host's node; None where it may be missing."""
         if options.get("major"):
-            at = (self._kind, int(options["major"]), int(options["minor"]))
-        else:
-            seen = nodes.look(Path("/") / source)
-            if seen is None:
-                if not is_true(options.get("required") or "true"):
-                    return DevicePlan(name)
-                raise InvalidInput(
-                    f'device "{name}": "{source}" is no device of this host and major/minor are not set; '
-                    "correct it, or set required=false"
-                )
-            at = seen
-        if at[0] != self._kind:
+            return self._kind, int(options["major"]), int(options["minor"])
+        source = _source(options)
+        seen = nodes.look(Path("/") / source)
+        if seen is None and is_true(options.get("required") or "true"):
+            raise InvalidInput(
+                f"device \"{name}\": The device path doesn't exist on the host and major/minor wasn't "
+                f"specified: {source}; correct it, or set required=false"
+            )
+        if seen is not None and seen[0] != self._kind:
             words = {"char": "character", "block": "block"}
             raise InvalidInput(
-                f'device "{name}": Path specified for unix-{self._kind} device is a {words[at[0]]} device.'
+                f'device "{name}": Path specified for unix-{self._kind} device is a {words[seen[0]]} device.'
             )
-        return nodes.plan(name, options, [nodes.Found(source, target, *at)], around)
+        return seen
+
+
+def _source(options: Mapping[str, str]) -> str:
+    return options.get("source") or options["path"]

@@ -114,9 +114,20 @@ class Lxc:
 
     # --- starting and finding ------------------------------------------------------------------
 
+    def check_idmap(self, wanted: idmap.IdMap) -> None:
+        """See ports.Runtime: liblxc will ask newuidmap and newgidmap, whose refusal explains nothing."""
+        if not all(map(shutil.which, ("newuidmap", "newgidmap"))):
+            return
+        files = [Path(path) for path in ("/etc/subuid", "/etc/subgid")]
+        try:
+            subuid, subgid = (file.read_text(errors="replace") for file in files)
+        except OSError:  # default_map knows what this means
+            return
+        idmap.check_allotted(wanted, subuid=subuid, subgid=subgid, owners=("root", "0"))
+
     async def start(self, plan: StartPlan) -> Started:
         """See ports.Runtime."""
-        _check_allotted(plan)
+        self.check_idmap(plan.idmap)
         logs = self.log_folder(plan.name)
         config = logs / "lxc.conf"
         _prepare_log_folder(logs)
@@ -473,19 +484,6 @@ class Lxc:
             os.rename(old_logs, new_logs)
         except FileNotFoundError:
             pass
-
-
-def _check_allotted(plan: StartPlan) -> None:
-    """Ask beforehand what liblxc asks newuidmap and newgidmap for: their refusal explains nothing."""
-    if not all(map(shutil.which, ("newuidmap", "newgidmap"))):
-        return
-    try:
-        subuid, subgid = (Path(path).read_text(errors="replace") for path in ("/etc/subuid", "/etc/subgid"))
-        idmap.check_allotted(plan.idmap, subuid=subuid, subgid=subgid, owners=("root", "0"))
-    except OSError:  # default_map knows what this means
-        return
-    except InvalidInput as error:
-        raise InvalidInput(f'cannot start container "{plan.name}": {error}') from error
 
 
 def is_monitor(pid: int, lxcpath: str, name: str) -> bool:
