@@ -764,5 +764,6 @@ def make_host(root: Path, faults: Faults | None = None) -> Host:
         stop=lambda: None,
     )
     host.watcher = Watcher(host)
-    host.ready.set()
+    for event in (host.ready, host.opened, host.started):
+        event.set()
     return host

@@ -12,6 +12,8 @@ from typing import NoReturn
 from wardian.client.connection import ApiError
 from wardian.errors import WardianError
 
+LONGEST_S = 10 * 366 * 86400
+"""No wait is longer."""
 INTERRUPTED, NO_READER = 130, 141
 """Exit statuses of a shell for SIGINT and SIGPIPE."""
 
@@ -43,9 +45,20 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = NO_READER
     except OSError as error:
-        about = f' "{error.filename}"' if error.filename else ""
-        status = _failed(f"{error.strerror or error}{about}")
+        about = f'"{error.filename}": ' if error.filename else ""
+        status = _failed(f"{about}{error.strerror or error}")
     sys.exit(status)
+
+
+def seconds(text: str) -> float:
+    """A time on the command line."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1
+    if not 0 <= found <= LONGEST_S:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number of seconds')
+    return found
 
 
 def note(message: str) -> None:

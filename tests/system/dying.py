@@ -1,6 +1,6 @@
 """A daemon that is killed at a point of its program; `python -m tests.system.dying` takes the words of lxd.
 
-At SIGUSR1 it reads the point from the file `point` beside LXD_DIR: `MODULE:FUNCTION` or
+At SIGUSR2 it reads the point from the file `point` beside LXD_DIR: `MODULE:FUNCTION` or
 `MODULE:CLASS.METHOD`. When that is called next, the whole process gets SIGKILL, before the function has
 done anything.
 """
@@ -31,5 +31,5 @@ def arm(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGUSR1, arm)
+    signal.signal(signal.SIGUSR2, arm)
     run()

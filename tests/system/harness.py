@@ -67,12 +67,16 @@ profiles:
         self.lxd("init", "--preseed", stdin=text)
 
     def start(self) -> None:
-        """Start the daemon and wait until it answers."""
+        """Start the daemon and wait until it has started its containers."""
+        self.launch()
+        self.lxd("waitready", "--timeout", str(READY_S))
+
+    def launch(self, *flags: str) -> None:
+        """Start the daemon."""
         log = open(self.folder / "lxd.log", "ab")  # noqa: SIM115 (the child keeps it)
-        argv = [*self.within, PYTHON, "-m", self.program, "--verbose"]
+        argv = [*self.within, PYTHON, "-m", self.program, "--verbose", *flags]
         self.process = subprocess.Popen(argv, env=self.environment, stdout=log, stderr=log, cwd=ROOT)
         log.close()
-        self.lxd("waitready", "--timeout", str(READY_S))
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """End the daemon by a signal; its containers go on."""
@@ -80,10 +84,12 @@ profiles:
         self.process.send_signal(number)
         self.process.wait()
 
-    def lxd(self, *words: str, stdin: str = "") -> str:
-        """Output of an `lxd` command."""
+    def lxd(self, *words: str, stdin: str = "", status: int = 0) -> str:
+        """Output of an `lxd` command, with its errors if it is to fail."""
         argv = [PYTHON, "-m", "wardian.daemon.main", *words]
-        return self._run(argv, stdin.encode(), check=True).stdout.decode()
+        done = self._run(argv, stdin.encode(), check=not status)
+        assert done.returncode == status, done.stderr.decode()
+        return (done.stdout + done.stderr if status else done.stdout).decode()
 
     def run(self, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """An `lxc` command that may fail."""

@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import pstats
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -106,3 +108,31 @@ def test_what_systemd_gets_is_in_order(tmp_path: Path) -> None:
     found = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
     about_ours = [line for line in found.stderr.splitlines() if "lxd" in line or str(tmp_path) in line]
     assert (found.returncode, about_ours) == (0, [])
+
+
+def test_in_setup_mode_containers_wait_for_lxd_ready(dormant: Daemon, tmp_path: Path) -> None:
+    marker = dormant.folder / "lxd/.setup_mode"
+    marker.touch()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as up:
+        up.bind(str(tmp_path / "up"))
+        up.settimeout(60)
+        dormant.environment["NOTIFY_SOCKET"] = str(tmp_path / "up")
+        dormant.launch("--cpuprofile", str(tmp_path / "time"), "--memprofile", str(tmp_path / "memory"))
+        del dormant.environment["NOTIFY_SOCKET"]
+        assert up.recv(100) == b"READY=1"
+    dormant.lxd("waitready", "--timeout", "0.1", status=1)
+    dormant.lxc("config", "set", "c1", "boot.autostart", "true")
+    assert dormant.names("s") == ["STOPPED"]
+    dormant.lxd("ready")
+    assert dormant.names("s") == ["RUNNING"]
+    assert "isn't currently in setup mode" in dormant.lxd("ready", status=1)
+    assert dormant.wait_address("c1")  # its init hears now that it is to stop
+    assert dormant.process is not None
+    dormant.process.send_signal(signal.SIGUSR1)
+    marker.unlink()
+    dormant.lxd("shutdown")
+    dormant.process.wait()
+    assert "bytes in" in (tmp_path / "memory").read_text()
+    assert pstats.Stats(str(tmp_path / "time")).get_stats_profile().func_profiles
+    dormant.start()
+    assert dormant.names("s") == ["RUNNING"], "waitready waits for containers that are due"

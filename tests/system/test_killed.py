@@ -48,7 +48,7 @@ def die(daemon: Daemon, point: str, words: list[str]) -> None:
     """Let the daemon be killed at that point, and start the next one."""
     (daemon.folder / "point").write_text(point)
     assert daemon.process is not None
-    daemon.process.send_signal(signal.SIGUSR1)
+    daemon.process.send_signal(signal.SIGUSR2)
     assert daemon.error(*words).count("\n") <= 1
     assert daemon.process.wait() == -signal.SIGKILL
     daemon.start()

@@ -72,7 +72,7 @@ def test_a_killed_daemon(
     victim: Daemon = getattr(hosts, which)
     (victim.folder / "point").write_text(point)
     assert victim.process is not None
-    victim.process.send_signal(signal.SIGUSR1)
+    victim.process.send_signal(signal.SIGUSR2)
     hosts.a.error(*moved(hosts))
     assert victim.process.wait() == -signal.SIGKILL
     victim.start()

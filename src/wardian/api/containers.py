@@ -124,8 +124,9 @@ async def get_criu(host: Host, request: Request) -> web.Response:
 
 
 async def put_state(host: Host, request: Request) -> web.Response:
-    """Begin to start, stop, restart, freeze or unfreeze it."""
+    """Begin to start, stop, restart, freeze or unfreeze it; not in setup mode."""
     change = await request.decode(StateChange)
+    await host.opened.wait()
     return replies.operation(await lifecycle.change_state(host, request.path["name"], change))
 
 

@@ -11,6 +11,7 @@ from wardian.api.routes import Request, Route
 from wardian.core import autostart, server
 from wardian.core.host import Host
 from wardian.core.operations import Operation
+from wardian.errors import WardianError
 
 
 class ServerUpdate(msgspec.Struct, forbid_unknown_fields=True):
@@ -62,9 +63,17 @@ async def patch(host: Host, request: Request) -> web.Response:
 
 
 async def ready(host: Host, request: Request) -> web.Response:
-    """Answered once start-up is complete."""
-    await host.ready.wait()
+    """Answered once start-up is complete and the containers that are due have been started."""
+    await host.started.wait()
     return replies.empty()
+
+
+async def leave_setup(host: Host, request: Request) -> web.Response:
+    """Leave setup mode; answered like `ready`."""
+    if host.opened.is_set():
+        raise WardianError("The server isn't currently in setup mode")
+    host.opened.set()
+    return await ready(host, request)
 
 
 async def shutdown(host: Host, request: Request) -> web.Response:
@@ -86,5 +95,6 @@ ROUTES = [
     Route("PATCH", "/1.0", patch),
     Route("GET", "/1.0/resources", resources),
     Route("GET", "/internal/ready", ready),
+    Route("PUT", "/internal/ready", leave_setup),
     Route("PUT", "/internal/shutdown", shutdown, early=True),
 ]

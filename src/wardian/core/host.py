@@ -91,7 +91,11 @@ class Host:
     stop: Callable[[], None]
     """Ends the daemon; containers go on."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once start-up is complete: changes of state wait for it."""
+    """Set once host and records agree: changes wait for it."""
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set with it, or by `lxd ready` if the daemon is in setup mode: containers may start, work be done."""
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once those that start with the daemon have been started, as far as they can be."""
     going_down: bool = False
     """True while `lxd shutdown` stops all containers: their last state stays RUNNING."""
     running: dict[str, Started] = field(default_factory=dict)

@@ -164,7 +164,7 @@ async def _repeat(
     changed: asyncio.Event,
     pause: Callable[[Host], Awaitable[float | None]],
 ) -> None:
-    await host.ready.wait()
+    await host.opened.wait()
     while True:
         changed.clear()
         try:

@@ -57,7 +57,7 @@ async def _listen(host: Host, woken: asyncio.Event) -> None:
 
 
 async def _follow(host: Host, woken: asyncio.Event) -> None:
-    await host.ready.wait()
+    await host.opened.wait()
     looked = datetime.now()
     late: set[str] = set()
     while True:

@@ -5,15 +5,14 @@ import functools
 import logging
 import os
 import platform
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 from wardian.core import files
 from wardian.core.events import Events
 from wardian.core.host import Host, Machine
 from wardian.core.lifecycle import Watcher
 from wardian.core.operations import Operations
+from wardian.daemon.host_ids import default_idmap
 from wardian.drivers import devices
 from wardian.drivers.bridge import Bridges
 from wardian.drivers.downloads import WebDownloads
@@ -25,7 +24,7 @@ from wardian.drivers.rootfs import ConfinedRootfs
 from wardian.drivers.runtime.lxc import Lxc
 from wardian.drivers.storage import Drivers
 from wardian.linux import cgroups, process
-from wardian.model import architectures, idmap, limits
+from wardian.model import architectures, limits
 from wardian.model.paths import Paths
 from wardian.ports.guests import Guests
 from wardian.ports.listener import Listener
@@ -78,7 +77,7 @@ async def build(
         hotplug=KernelHotplug(),
         listener=listener,
         devices=devices.drivers(paths),
-        idmap=_default_idmap(),
+        idmap=default_idmap(),
         machine=_machine(),
         stop=stop,
     )
@@ -118,21 +117,3 @@ def _control_files() -> frozenset[str]:
     if ignored:
         log.warning("this kernel lacks the control files for %s: they are ignored", ", ".join(ignored))
     return files
-
-
-def _default_idmap() -> idmap.IdMap | None:
-    has_tools = all(shutil.which(tool) for tool in ("newuidmap", "newgidmap"))
-    return idmap.default_map(
-        subuid=_text("/etc/subuid") if has_tools else None,
-        subgid=_text("/etc/subgid") if has_tools else None,
-        uid_map=_text("/proc/self/uid_map") or "",
-        gid_map=_text("/proc/self/gid_map") or "",
-        owners=("root", "0"),
-    )
-
-
-def _text(path: str) -> str | None:
-    try:
-        return Path(path).read_text()
-    except FileNotFoundError:
-        return None

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from wardian.core.autostart import wants_start
+from wardian.errors import HostFailed, WardianError
 from wardian.model.paths import Paths
 
+LEAST_S = 0.001
+"""A timeout of 0 would mean to look without waiting, which is another mode of sockets."""
 RETRY_S = 0.05
 """Pause between tries to reach a daemon that has not made its socket yet."""
 
@@ -36,13 +39,31 @@ def request(paths: Paths, verb: str, path: str, *, timeout_s: float | None = Non
         return answer
 
 
+def ask(paths: Paths, verb: str, path: str) -> Any:
+    """The metadata of the answer. HostFailed if there is no daemon, WardianError with what it refuses."""
+    try:
+        answer = request(paths, verb, path)
+    except OSError as error:
+        raise unreachable(paths, error) from error
+    if answer.get("type") == "error":
+        raise WardianError(str(answer.get("error")))
+    return answer["metadata"]
+
+
+def unreachable(paths: Paths, error: OSError) -> HostFailed:
+    """What the user is told when there is no way to the daemon."""
+    return HostFailed(f'cannot reach the daemon at "{paths.socket}": {error.strerror}; is it running?')
+
+
 def wait_ready(paths: Paths, timeout_s: float) -> bool:
-    """Whether the daemon finished its start-up within the time."""
+    """Whether the daemon finished its start-up within the time. HostFailed if we may not ask."""
     deadline = time.monotonic() + timeout_s
     while (left := deadline - time.monotonic()) > 0:
         try:
             answer = request(paths, "GET", "/internal/ready", timeout_s=left)
             return bool(answer.get("status_code") == 200)
+        except PermissionError as error:
+            raise unreachable(paths, error) from error
         except (OSError, http.client.HTTPException):
             time.sleep(min(RETRY_S, left))
     return False
@@ -70,12 +91,16 @@ def _has_open(pid: str, file: Path) -> bool:
 
 
 def shut_down(paths: Paths, timeout_s: float) -> bool:
-    """Stop all containers and the daemon; whether it was gone within the time."""
+    """Stop all containers and the daemon; whether it was gone within the time. HostFailed without one."""
+    deadline = time.monotonic() + timeout_s
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as witness:
-        witness.connect(str(paths.socket))  # closed by the kernel when the daemon ends
-        with contextlib.suppress(http.client.HTTPException, ConnectionError):
+        try:
+            witness.connect(str(paths.socket))  # closed by the kernel when the daemon ends
+        except OSError as error:
+            raise unreachable(paths, error) from error
+        with contextlib.suppress(http.client.HTTPException, ConnectionError, TimeoutError):
             request(paths, "PUT", "/internal/shutdown", timeout_s=timeout_s)
-        witness.settimeout(timeout_s)
+        witness.settimeout(max(deadline - time.monotonic(), LEAST_S))
         try:
             return witness.recv(1) == b""
         except TimeoutError:
@@ -101,7 +126,7 @@ def activation_reason(paths: Paths) -> str:
         for profile in container.get("profiles", []):
             merged |= profiles.get(profile, {})
         merged |= container.get("config", {})
-        if wants_start(merged):
+        if wants_start(merged) or merged.get("volatile.last_state.power") == "RUNNING":
             return "Daemon has auto-started containers, activating..."
         if merged.get("snapshots.schedule"):
             return "Daemon has scheduled snapshots, activating..."

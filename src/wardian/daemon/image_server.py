@@ -54,13 +54,7 @@ def build(paths: Paths, folder: str, wanted: Sequence[str], *, everything: bool,
 
 
 def _images(paths: Paths) -> list[dict[str, Any]]:
-    try:
-        answer = control.request(paths, "GET", "/1.0/images?recursion=1")
-    except OSError as error:
-        raise HostFailed(
-            f'cannot reach the daemon at "{paths.socket}": {error.strerror}; is it running?'
-        ) from error
-    found: list[dict[str, Any]] = answer["metadata"]
+    found: list[dict[str, Any]] = control.ask(paths, "GET", "/1.0/images?recursion=1")
     return found
 
 

@@ -37,6 +37,7 @@ from wardian.core.events import EventLogHandler
 from wardian.core.host import Host
 from wardian.core.image_upkeep import upkeep
 from wardian.daemon.build import build, make_folders
+from wardian.daemon.debugging import Debugging
 from wardian.daemon.guests import GuestSockets
 from wardian.daemon.listener import HttpsListener
 from wardian.errors import HostFailed, WardianError
@@ -45,8 +46,8 @@ from wardian.model.paths import Paths
 
 log = logging.getLogger(__name__)
 
-SOCKET_PATH_BYTES = 107
-"""unix(7): what fits in sockaddr_un with its final NUL."""
+PROGRAMS = ("lxc-start", "tar", "unsquashfs", "xz", "rsync", "ip", "nsenter")
+"""Without these it does not start; what else it calls depends on what it is asked for."""
 
 GOING_DOWN_S = 2.0
 """How long requests that are being answered may take once the daemon is told to stop."""
@@ -55,8 +56,9 @@ GOING_DOWN_S = 2.0
 class Daemon:
     """One `lxd` process."""
 
-    def __init__(self, paths: Paths, *, group: str, log_level: str) -> None:
+    def __init__(self, paths: Paths, *, group: str, log_level: str, debugging: Debugging) -> None:
         self._paths = paths
+        self._debugging = debugging
         self._group = group
         self._log_level = log_level
         self._stop = asyncio.Event()
@@ -73,6 +75,7 @@ class Daemon:
             self._handle_signals(host)
             try:
                 async with (
+                    self._debugging.answering(),
                     self._running(host),
                     self._serving(host, listener),
                     upkeep(host),
@@ -178,8 +181,14 @@ async def _start_up(host: Host) -> None:
             log.error("start-up: %s", error)
     await listening
     host.ready.set()
+    if host.paths.setup_mode.exists():
+        log.warning('"%s" exists: no container starts before `lxd ready`', host.paths.setup_mode)
+    else:
+        host.opened.set()
     notify_systemd("READY=1")
+    await host.opened.wait()
     await autostart.start_all(host)
+    host.started.set()
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
@@ -200,10 +209,6 @@ def inherited_socket() -> socket.socket | None:
 
 def listen(path: Path, group: str) -> socket.socket:
     """The daemon's own socket: mode 0660, owner root, group as asked for (unknown: HostFailed)."""
-    if len(os.fsencode(path)) > SOCKET_PATH_BYTES:
-        raise HostFailed(
-            f'the path of "{path}" is longer than {SOCKET_PATH_BYTES} bytes; use a shorter LXD_DIR'
-        )
     try:
         gid = grp.getgrnam(group).gr_gid if group else os.getgid()
     except KeyError:
@@ -239,7 +244,10 @@ def notify_systemd(message: str) -> None:
             log.warning("cannot notify systemd: %s", error)
 
 
-def serve(paths: Paths, *, group: str, log_level: str) -> None:
-    """Run a daemon to its end in this process."""
+def serve(paths: Paths, *, group: str, log_level: str, debugging: Debugging) -> None:
+    """Run a daemon to its end in this process. HostFailed if it cannot, OSError for a profile's file."""
+    for name in PROGRAMS:
+        process.program(name)
     process.use_pidfds()
-    asyncio.run(Daemon(paths, group=group, log_level=log_level).run())
+    with debugging.profiling():
+        asyncio.run(Daemon(paths, group=group, log_level=log_level, debugging=debugging).run())

@@ -5,8 +5,7 @@ networks, profiles).
 """
 
 import argparse
-import getpass
-import os
+import ipaddress
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,11 +14,22 @@ from typing import Any
 
 import yaml
 
-from wardian.client.connection import ApiError, Connection, UnixPlace, quote
-from wardian.daemon import setup_pools
+from wardian.client.connection import ApiError, Connection, quote
+from wardian.daemon import setup_options, setup_pools
+from wardian.daemon.host_ids import default_idmap
+from wardian.daemon.setup_questions import Asker
 from wardian.errors import InvalidInput, WardianError
+from wardian.linux import userns
+from wardian.model import names, network
 
 BRIDGES = 100
+NOT_FOUND = 404
+WRITABLE = ("config", "description", "devices")
+"""What pools, networks and profiles have that can be changed; not all of them have all."""
+SHARED_IDS = """
+This system is a container without ids that it could hand on to containers of its own. They can use the ids
+that it has itself: then root in one of them is root here, as if it were a privileged container.
+"""
 PRESEED_BYTES = 1024 * 1024
 
 
@@ -33,65 +43,10 @@ class Plan:
     profiles: list[dict[str, Any]] = field(default_factory=list)
 
 
-class Asker:
-    """Asks questions on a terminal or a pipe; an empty answer is the default."""
-
-    def ask(self, question: str, default: str, accept: Callable[[str], bool]) -> str:
-        """The first acceptable answer."""
-        while True:
-            print(question, end=" ", flush=True)
-            line = sys.stdin.readline()
-            if not line:
-                raise WardianError("no answer on standard input; use `lxd init --auto`, or --preseed")
-            answer = line.strip() or default
-            if answer and accept(answer):
-                return answer
-            print("Invalid input, try again.", file=sys.stderr)
-
-    def yes(self, question: str, default: bool) -> bool:
-        """A yes or no."""
-        shown = "yes" if default else "no"
-        text = self.ask(
-            f"{question} (yes/no) [default={shown}]?", shown, lambda a: a.lower() in ("yes", "no")
-        )
-        return text.lower() == "yes"
-
-
-def parser() -> argparse.ArgumentParser:
-    """The grammar of `lxd init`."""
-    made = argparse.ArgumentParser(
-        prog="lxd init",
-        description="Set up storage and network of a new daemon, by questions unless told otherwise.",
-        epilog="examples:\n  lxd init --auto\n  lxd init --preseed < setup.yaml",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    made.add_argument("--auto", action="store_true", help="no questions, good defaults")
-    made.add_argument("--preseed", action="store_true", help="read the whole set-up as YAML from stdin")
-    made.add_argument("--network-address", metavar="ADDR", help="address to bind LXD to")
-    made.add_argument("--network-port", metavar="PORT", type=int, help="port to bind LXD to (8443)")
-    made.add_argument("--storage-backend", metavar="NAME", help="zfs, btrfs, overlay, lvm or dir")
-    made.add_argument("--storage-create-device", metavar="DEVICE", help="make the pool on a block device")
-    made.add_argument(
-        "--storage-create-loop", metavar="GB", type=int, help="make the pool in a file of that size"
-    )
-    made.add_argument(
-        "--storage-pool",
-        metavar="NAME",
-        help="name of the pool (default); with zfs and lvm, what it is on",
-    )
-    made.add_argument("--trust-password", metavar="PASSWORD", help="password for new clients")
-    made.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
-    made.add_argument("--verbose", action="store_true", help=argparse.SUPPRESS)
-    return made
-
-
-def run_init(arguments: list[str], lxd_dir: str | None) -> int:
-    """Run `lxd init`; its exit status. WardianError for what the user must be told."""
-    options = parser().parse_args(arguments)
-    if os.geteuid() != 0:
-        raise WardianError("This must be run as root")
-    _check(options)
-    daemon = Connection(UnixPlace(os.path.join(lxd_dir or "/var/lib/lxd", "unix.socket")))
+def run_init(options: argparse.Namespace) -> None:
+    """Carry `lxd init` out. WardianError for what the user must be told."""
+    check(options)
+    daemon = Connection()
     try:
         daemon.get("/1.0")
     except ApiError as error:
@@ -103,20 +58,13 @@ def run_init(arguments: list[str], lxd_dir: str | None) -> int:
             raise WardianError("You have existing containers or images. lxd init requires an empty LXD.")
         apply(daemon, automatic(daemon, options) if options.auto else interactive(daemon, Asker()))
     print("LXD has been successfully configured.")
-    return 0
 
 
-def _check(options: argparse.Namespace) -> None:
-    given = [
-        options.network_address,
-        options.network_port,
-        options.storage_backend,
-        options.storage_create_device,
-        options.storage_create_loop,
-        options.storage_pool,
-        options.trust_password,
-    ]
-    if not options.auto and any(value is not None for value in given):
+def check(options: argparse.Namespace) -> None:
+    """Refuse flags that cannot be, or not together."""
+    if options.auto and options.preseed:
+        raise InvalidInput("Can't use --auto and --preseed together")
+    if not options.auto and setup_options.given(options):
         raise InvalidInput("Init configuration is only valid with --auto")
     setup_pools.check(options)
     if options.network_port and not options.network_address:
@@ -131,20 +79,27 @@ def _check(options: argparse.Namespace) -> None:
 def automatic(daemon: Connection, options: argparse.Namespace) -> Plan:
     """The plan of `--auto`: what exists already is kept."""
     plan = Plan()
-    pool = options.storage_pool or "default"
     pools = [url.rsplit("/", 1)[1] for url in daemon.get("/1.0/storage-pools")]
-    if pools and options.storage_pool is None:
+    if pools and not any("storage" in flag for flag in setup_options.given(options)):
         pool = pools[0]
     else:
         plan.pools.append(setup_pools.by_options(options))
         pool = plan.pools[0]["name"]
-    plan.networks.append({"name": free_bridge(), "config": {}})
+    if not (bridge := managed_bridge(daemon)):
+        bridge = free_bridge()
+        plan.networks.append({"name": bridge, "config": {}})
     if options.network_address:
         plan.config = _access(
             options.network_address, options.network_port or 8443, options.trust_password or ""
         )
-    plan.profiles.append(default_profile(pool, plan.networks[0]["name"]))
+    plan.profiles.append(default_profile(pool, bridge))
     return plan
+
+
+def managed_bridge(daemon: Connection) -> str:
+    """The first of the daemon's own bridges, or ""."""
+    networks = daemon.get("/1.0/networks?recursion=1")
+    return next((str(found["name"]) for found in networks if found["managed"]), "")
 
 
 def free_bridge() -> str:
@@ -170,39 +125,69 @@ def _access(address: str, port: int, password: str) -> dict[str, str]:
 
 
 def interactive(daemon: Connection, asker: Asker) -> Plan:
-    """The plan that the answers make (questions and order: spec/cli.md section 9.3)."""
+    """The plan that the answers make (questions and order: spec/cli.md section 9.3, then the bridge)."""
     plan = Plan()
     pools = [url.rsplit("/", 1)[1] for url in daemon.get("/1.0/storage-pools")]
     pool = pools[0] if pools else "default"
     if asker.yes("Do you want to configure a new storage pool", not pools):
-        plan.pools.append(setup_pools.by_questions(asker))
+        plan.pools.append(setup_pools.by_questions(asker, pools))
         pool = plan.pools[0]["name"]
-    bridge = ""
-    if asker.yes("Would you like to create a new network bridge", True):
-        wanted = free_bridge()
-        bridge = asker.ask(f"Name of the new bridge [default={wanted}]:", wanted, lambda a: len(a) < 16)
-        config = {}
-        for family in (4, 6):
-            question = f'IPv{family} address (CIDR notation, "auto" or "none") [default=auto]:'
-            config[f"ipv{family}.address"] = asker.ask(question, "auto", bool)
-        plan.networks.append({"name": bridge, "config": config})
+    config = {}
+    if not userns.is_initial() and default_idmap() is None:
+        print(SHARED_IDS)
+        if asker.yes("Would you like to have your containers share their parent's allocation", True):
+            config["security.privileged"] = "true"
     if asker.yes("Would you like LXD to be available over the network", False):
         plan.config = _ask_access(asker)
-    plan.profiles.append(default_profile(pool, bridge))
+    bridge = managed_bridge(daemon)
+    if asker.yes("Would you like to create a new network bridge", not bridge):
+        plan.networks.append(_ask_bridge(asker))
+        bridge = plan.networks[0]["name"]
+    plan.profiles.append(default_profile(pool, bridge) | {"config": config})
     return plan
 
 
 def _ask_access(asker: Asker) -> dict[str, str]:
-    address = asker.ask("Address to bind LXD to (not including port) [default=all]:", "all", bool)
+    address = asker.ask("Address to bind LXD to (not including port) [default=all]:", "all", is_address)
     port = asker.ask(
         "Port to bind LXD to [default=8443]:", "8443", lambda a: a.isdigit() and 0 < int(a) < 65536
     )
-    while True:
-        password = getpass.getpass("Trust password for new clients: ")
-        if password == getpass.getpass("Again: "):
-            break
-        print("Invalid input, try again.", file=sys.stderr)
+    password = asker.secret("Trust password for new clients:")
     return _access("::" if address == "all" else address, int(port), password)
+
+
+def is_address(text: str) -> bool:
+    """Whether one can bind to it: an address, or `all`."""
+    try:
+        ipaddress.ip_address(text.strip("[]"))
+    except ValueError:
+        return text == "all"
+    return True
+
+
+def _ask_bridge(asker: Asker) -> dict[str, Any]:
+    wanted = free_bridge()
+    name = asker.ask(f"Name of the new bridge [default={wanted}]:", wanted, _passes(names.check_interface))
+    config = {}
+    for family in (4, 6):
+        key = network.find(f"ipv{family}.address")
+        assert key is not None
+        question = f'IPv{family} address (CIDR notation, "auto" or "none") [default=auto]:'
+        config[key.name] = asker.ask(question, "auto", _passes(key.check))
+    return {"name": name, "config": config}
+
+
+def _passes(check: Callable[[str], object]) -> Callable[[str], bool]:
+    """Whether a check has nothing to say."""
+
+    def accept(answer: str) -> bool:
+        try:
+            check(answer)
+        except InvalidInput:
+            return False
+        return True
+
+    return accept
 
 
 def preseed(text: str) -> Plan:
@@ -217,6 +202,8 @@ def preseed(text: str) -> Plan:
         raise InvalidInput("the preseed is not a map")
     if unknown := set(found) - {"config", "storage_pools", "networks", "profiles"}:
         raise InvalidInput(f'the preseed has an unknown part "{sorted(unknown)[0]}"')
+    if not isinstance(found.get("config") or {}, dict):
+        raise InvalidInput("the preseed's config is not a map")
     config = {str(k): units_text(v) for k, v in (found.get("config") or {}).items()}
     listed = [found.get(part) or [] for part in ("storage_pools", "networks", "profiles")]
     for part in listed:
@@ -239,7 +226,7 @@ def _texts(entry: dict[str, Any]) -> dict[str, Any]:
         shown["config"] = {str(k): units_text(v) for k, v in shown["config"].items()}
     if isinstance(shown.get("devices"), dict):
         shown["devices"] = {
-            name: {str(k): units_text(v) for k, v in device.items()}
+            name: {str(k): units_text(v) for k, v in device.items()} if isinstance(device, dict) else device
             for name, device in shown["devices"].items()
         }
     return shown
@@ -249,33 +236,49 @@ def _texts(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def apply(daemon: Connection, plan: Plan) -> None:
-    """Ask the daemon for everything; what was made is taken back if a later step fails."""
+    """Ask the daemon for everything; what was made or changed is taken back if a later step fails."""
     undo: list[tuple[str, str, Any]] = []
     try:
         if plan.config:
             before = daemon.get("/1.0")["config"]
             daemon.request("PATCH", "/1.0", {"config": plan.config})
             undo.append(("PUT", "/1.0", {"config": before}))
-        for place, bodies in (("storage-pools", plan.pools), ("networks", plan.networks)):
+        for place, bodies in (
+            ("storage-pools", plan.pools),
+            ("networks", plan.networks),
+            ("profiles", plan.profiles),
+        ):
             for body in bodies:
-                daemon.request("POST", f"/1.0/{place}", body)
-                undo.append(("DELETE", f"/1.0/{place}/{quote(body['name'])}", None))
-        for body in plan.profiles:
-            _put_profile(daemon, body, undo)
+                undo.append(_make_or_change(daemon, f"/1.0/{place}", body))
     except ApiError as error:
         for verb, path, content in reversed(undo):
             daemon.request(verb, path, content)
         raise WardianError(str(error)) from error
 
 
-def _put_profile(daemon: Connection, body: dict[str, Any], undo: list[tuple[str, str, Any]]) -> None:
-    path = f"/1.0/profiles/{quote(body['name'])}"
-    try:
-        before = daemon.get(path)
-    except ApiError:
-        daemon.request("POST", "/1.0/profiles", body)
-        undo.append(("DELETE", path, None))
-        return
-    content = {key: body.get(key, before[key]) for key in ("config", "description", "devices")}
+def _make_or_change(daemon: Connection, place: str, body: dict[str, Any]) -> tuple[str, str, Any]:
+    """Make it or, if there is one of this name, change what the body has; the request that undoes it."""
+    path = f"{place}/{quote(body['name'])}"
+    found = _present(daemon, path)
+    if found is None:
+        daemon.request("POST", place, body)
+        return "DELETE", path, None
+    if body.get("driver", found.get("driver")) != found.get("driver"):
+        raise ApiError(f'storage pool "{body["name"]}" exists already, with the driver {found["driver"]}')
+    before = {key: found[key] for key in WRITABLE if key in found}
+    content = {key: body.get(key, before[key]) for key in before}
+    if place != "/1.0/profiles":  # theirs has much that was chosen when they were made
+        content["config"] = before["config"] | content["config"]
     daemon.request("PUT", path, content)
-    undo.append(("PUT", path, {key: before[key] for key in ("config", "description", "devices")}))
+    return "PUT", path, before
+
+
+def _present(daemon: Connection, path: str) -> dict[str, Any] | None:
+    """What is there; None also for an interface of the host that is not the daemon's own."""
+    try:
+        found: dict[str, Any] = daemon.get(path)
+    except ApiError as error:
+        if error.code != NOT_FOUND:
+            raise
+        return None
+    return found if found.get("managed", True) else None

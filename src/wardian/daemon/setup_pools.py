@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,7 +43,9 @@ def check(options: argparse.Namespace) -> None:
         raise InvalidInput(
             f"The requested backend '{backend}' isn't available on your system (missing tools)."
         )
-    if backend in FOLDERS and (options.storage_create_device or options.storage_create_loop):
+    if backend in FOLDERS and (
+        options.storage_pool or options.storage_create_device or options.storage_create_loop
+    ):
         raise InvalidInput(
             "None of --storage-pool, --storage-create-device or --storage-create-loop "
             f"may be used with the '{backend}' backend."
@@ -70,13 +72,15 @@ def by_options(options: argparse.Namespace) -> dict[str, Any]:
     return {"name": name, "driver": backend, "config": config}
 
 
-def by_questions(asker: Asks) -> dict[str, Any]:
-    """The pool that the answers make."""
+def by_questions(asker: Asks, taken: Sequence[str] = ()) -> dict[str, Any]:
+    """The pool that the answers make. taken: the pools that there are."""
     kinds, preferred = storage.available(), best()
     listed = f"{', '.join(kinds[:-1])} or {kinds[-1]}" if kinds[1:] else kinds[0]
     question = f"Name of the storage backend to use ({listed}) [default={preferred}]:"
     backend = asker.ask(question, preferred, lambda a: a in kinds)
-    name = asker.ask("Name of the new storage pool [default=default]:", DEFAULT, bool)
+    name = DEFAULT
+    if DEFAULT in taken:
+        name = asker.ask("Name of the new storage pool:", "", lambda a: a not in taken)
     config: dict[str, str] = {}
     if backend in EXISTING:
         what, place = WORDS[backend]

@@ -1,7 +1,13 @@
 """Where a daemon keeps its files (spec/behaviour.md section 1)."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from wardian.errors import InvalidInput
+
+SOCKET_PATH_BYTES = 107
+"""unix(7): what fits in sockaddr_un with its final NUL."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +22,11 @@ class Paths:
     @property
     def socket(self) -> Path:
         return self.root / "unix.socket"
+
+    @property
+    def setup_mode(self) -> Path:
+        """A daemon that finds this file when it starts waits for `lxd ready`."""
+        return self.root / ".setup_mode"
 
     @property
     def database(self) -> Path:
@@ -78,8 +89,14 @@ class Paths:
 
     @classmethod
     def of(cls, lxd_dir: str | None) -> "Paths":
-        """The folders for `$LXD_DIR` (None or empty: the system's own)."""
+        """The folders for `$LXD_DIR` (None or empty: the system's own); InvalidInput if it is too long."""
         if not lxd_dir:
             return cls(Path("/var/lib/lxd"), Path("/var/log/lxd"), Path("/var/cache/lxd"))
         root = Path(lxd_dir).absolute()
-        return cls(root, root / "logs", root / "cache")
+        paths = cls(root, root / "logs", root / "cache")
+        if len(os.fsencode(paths.socket)) > SOCKET_PATH_BYTES:
+            raise InvalidInput(
+                f'the path of "{paths.socket}" is longer than {SOCKET_PATH_BYTES} bytes; '
+                "use a shorter LXD_DIR"
+            )
+        return paths

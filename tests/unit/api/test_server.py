@@ -98,13 +98,26 @@ async def test_concurrent_patches_all_arrive(api: Caller, host: Host) -> None:
     assert await host.records.server.get() == dict(changes)
 
 
-async def test_ready_is_answered_once_start_up_is_complete(api: Caller, host: Host) -> None:
-    host.ready.clear()
+async def test_ready_is_answered_once_the_containers_that_are_due_are_started(
+    api: Caller, host: Host
+) -> None:
+    host.started.clear()
     question = asyncio.create_task(api.ask("GET", "/internal/ready"))
     await api.get("/1.0")
     assert not question.done()
-    host.ready.set()
+    host.started.set()
     assert (await question).status == 200
+
+
+async def test_setup_mode_is_left_once_and_holds_up_changes_of_state(api: Caller, host: Host) -> None:
+    host.opened.clear()
+    start = asyncio.create_task(api.ask("PUT", "/1.0/containers/none/state", {"action": "start"}))
+    await api.get("/1.0")
+    assert not start.done()
+    assert (await api.ask("PUT", "/internal/ready")).status == 200
+    assert (await start).status == 404
+    again = await api.ask("PUT", "/internal/ready")
+    assert (again.status, again.error) == (500, "The server isn't currently in setup mode")
 
 
 async def test_shutdown_ends_the_daemon_even_before_it_is_ready(api: Caller, host: Host) -> None:

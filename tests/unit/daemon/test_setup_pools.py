@@ -78,6 +78,7 @@ def test_the_pool_option_names_what_zfs_and_lvm_are_on(
         ({"storage_backend": "ceph"}, "isn't supported by lxd init"),
         ({"storage_backend": "lvm"}, "isn't available"),
         ({"storage_backend": "overlay", "storage_create_loop": 1}, "'overlay' backend"),
+        ({"storage_backend": "dir", "storage_pool": "x"}, "None of --storage-pool"),
         ({"storage_create_device": "/dev/sdb", "storage_create_loop": 1}, "Only one of"),
     ],
 )
@@ -105,4 +106,9 @@ def test_a_new_one_is_on_a_loop_file_unless_there_is_a_device() -> None:
 def test_folders_are_not_asked_for_a_disk() -> None:
     asker = Answers(Name_of_the_storage_backend="dir")
     assert setup_pools.by_questions(asker)["config"] == {}
-    assert len(asker.asked) == 2
+    assert len(asker.asked) == 1
+
+
+def test_a_second_pool_is_asked_for_its_name() -> None:
+    asker = Answers(Name_of_the_storage_backend="dir", Name_of_the_new_storage="other")
+    assert setup_pools.by_questions(asker, ["default"])["name"] == "other"
