@@ -52,7 +52,8 @@ MODULES = (
     volumes,
     certificates,
 )
-VERBS = ("GET", "PUT", "POST", "DELETE", "PATCH", "HEAD")
+VERBS = ("GET", "PUT", "POST", "DELETE", "PATCH")
+"""Of these a path says that it lacks them; of all others, that there is nothing."""
 
 Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

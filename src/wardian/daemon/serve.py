@@ -19,6 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from wardian.api.app import make_app
 from wardian.api.conversations import IDLE_S, LINGERING_S
 from wardian.api.guest import answerer
+from wardian.api.speaker import Runner
 from wardian.core import (
     autostart,
     backups,
@@ -121,7 +122,7 @@ class Daemon:
 
     @contextlib.asynccontextmanager
     async def _serving(self, host: Host, https: HttpsListener) -> AsyncIterator[None]:
-        runner = web.AppRunner(
+        runner = Runner(
             make_app(host, https.crowd),
             access_log=None,
             shutdown_timeout=GOING_DOWN_S,
