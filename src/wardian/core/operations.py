@@ -103,7 +103,7 @@ class Operation:
 
         details: numbers for programs, as `progress`: {"percent": "42", ...}.
         """
-        kept = {k: v for k, v in self.metadata.items() if k != "progress" and not k.endswith("_progress")}
+        kept = self._metadata_without_progress()
         numbers = {"progress": {"stage": stage, **details}} if details else {}
         self.update({**kept, f"{stage}_progress": text, **numbers}, merge=False)
 
@@ -127,6 +127,9 @@ class Operation:
         hidden = ("fds", "secret", *self.sockets)
         return {key: value for key, value in self.metadata.items() if key not in hidden}
 
+    def _metadata_without_progress(self) -> dict[str, Any]:
+        return {k: v for k, v in self.metadata.items() if k != "progress" and not k.endswith("_progress")}
+
     def _changed(self) -> None:
         self.updated_at = datetime.now(UTC)
         self._events.send("operation", self.render(metadata=False))
@@ -135,6 +138,7 @@ class Operation:
         self.status = status
         if STATUS[status] >= 200:
             self.may_cancel = False
+            self.metadata = self._metadata_without_progress()  # nothing goes on any more
         self._changed()
         if STATUS[status] >= 200:
             self.finished.set()

@@ -26,11 +26,13 @@ async def test_an_operation_ends_with_what_its_work_returns() -> None:
 async def test_a_failure_is_told_in_its_own_words() -> None:
     operations = Operations(Events())
 
-    async def work(_: Operation) -> None:
+    async def work(operation: Operation) -> None:
+        operation.progress("unpack", "50%", percent="50")
         raise NotFound('image "x" not found')
 
-    ended = await operations.wait(operations.start("test", work).id)
+    ended = await operations.wait(operations.start("test", work, metadata={"kept": "1"}).id)
     assert (ended.status, ended.err) == ("Failure", 'image "x" not found')
+    assert ended.metadata == {"kept": "1"}
 
 
 @pytest.mark.parametrize("begun", [False, True])
