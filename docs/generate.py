@@ -30,10 +30,11 @@ reaches a running container.
 
 `raw.lxc` takes what lxc.container.conf(5) offers, as far as it leaves alone what the daemon needs: it may
 not set `lxc.apparmor.*`, `lxc.cap.keep`, an empty `lxc.cap.drop`, `lxc.cgroup.devices.*`, `lxc.cgroup.dir`,
-`lxc.console.*`, `lxc.hook.*`, `lxc.idmap`, `lxc.include`, `lxc.log.*`, `lxc.monitor.*`, `lxc.namespace.*`,
-`lxc.rootfs.*`, `lxc.seccomp.*`, `lxc.selinux.*`, `lxc.mount.fstab`, `proc:rw`, `sys:rw` or `cgroup-full` in
-`lxc.mount.auto`, kernel parameters that are the host's, nor `lxc.net.*` other than
-`lxc.net.N.ipv4|ipv6.address|gateway`. The error names the key to use instead.
+`lxc.console.*`, `lxc.hook.*` (but `lxc.hook.clone`, which nothing runs), `lxc.idmap`, `lxc.include`,
+`lxc.log.*`, `lxc.monitor.*`, `lxc.namespace.*`, `lxc.rootfs.*`, `lxc.seccomp.*`, `lxc.selinux.*`,
+`lxc.mount.fstab`, `proc:rw`, `sys:rw` or `cgroup-full` in `lxc.mount.auto`, kernel parameters that are the
+host's, nor `lxc.net.*` other than `lxc.net.N.ipv4|ipv6.address|gateway`. The error names the key to use
+instead.
 """
 
 VOLATILE_HEAD = """\

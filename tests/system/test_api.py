@@ -136,3 +136,44 @@ def test_the_hardware_of_the_host(api: Api) -> None:
     assert 0 < found["memory"]["used"] < found["memory"]["total"]
     space = api.ask("GET", "/1.0/storage-pools/default/resources").metadata["space"]
     assert 0 < space["used"] < space["total"]
+
+
+VERBS = {
+    ("HEAD", "/1.0"): 404,
+    ("HEAD", "/1.0/containers"): 404,
+    ("TRACE", "/1.0"): 404,
+    ("MADEUP", "/1.0"): 404,
+    ("CONNECT", "/1.0"): 404,
+    ("DELETE", "/1.0"): 501,
+    ("POST", "/1.0/operations"): 501,
+    ("PUT", "/1.0/containers"): 501,
+    ("GET", "/1.0/"): 404,
+    ("GET", "/2.0"): 404,
+}
+
+
+def test_what_is_not_there_is_said_in_the_same_shape_whoever_refuses(api: Api) -> None:
+    for (verb, path), status in VERBS.items():
+        answer = api.ask(verb, path)
+        assert answer.status == status, (verb, path)
+        assert answer.headers["content-type"] == "application/json", (verb, path)
+        if verb != "HEAD":
+            text = {404: "not found", 501: "not implemented"}[status]
+            assert answer.body == {"type": "error", "error": text, "error_code": status}, (verb, path)
+    large = api.ask("GET", "/1.0", headers={"X-Large": "x" * 10000})
+    assert (large.status, large.body["type"]) == (400, "error")
+
+
+def test_names_with_spaces_logs_that_are_gone_and_a_folder_in_the_way(
+    daemon: Daemon, api: Api, name: str
+) -> None:
+    body = {"name": name, "source": {"type": "none"}, "config": {"raw.lxc": "lxc.hook.clone=/bin/true"}}
+    assert api.run("POST", "/1.0/containers", body)["err"] == ""
+    url = f"/1.0/containers/{name}"
+    assert api.ask("GET", url).metadata["config"]["raw.lxc"] == "lxc.hook.clone=/bin/true"
+    taken = api.run("POST", f"{url}/snapshots", {"name": "before lunch"})
+    assert taken["resources"]["containers"] == [f"{url}/snapshots/before%20lunch"]
+    assert api.ask("GET", taken["resources"]["containers"][0]).metadata["name"] == f"{name}/before lunch"
+    assert api.ask("DELETE", f"{url}/logs/migration_x.log").status == 404
+    in_the_way = api.ask("POST", f"{url}/files?path=/", "content")
+    assert (in_the_way.status, in_the_way.body["error"]) == (500, "Path already exists as a directory")

@@ -162,7 +162,10 @@ async def delete_log(host: Host, request: Request) -> web.Response:
     name, file = _log_of(request)
     if file in KEPT_LOGS:
         raise InvalidInput("lxc.log and lxc.conf may not be deleted")
-    (host.runtime.log_folder(name) / file).unlink(missing_ok=True)
+    try:
+        (host.runtime.log_folder(name) / file).unlink()
+    except FileNotFoundError:
+        raise NotFound(f'container "{name}" has no log file "{file}"') from None
     return replies.empty()
 
 

@@ -192,7 +192,7 @@ async def list_aliases(host: Host, request: Request) -> web.Response:
     found = await host.records.aliases.all()
     if request.recursion:
         return replies.sync([images.alias_view(alias) for alias in found])
-    return replies.sync([f"/1.0/images/aliases/{alias.name}" for alias in found])
+    return replies.sync([images.alias_url(alias.name) for alias in found])
 
 
 async def create_alias(host: Host, request: Request) -> web.Response:
@@ -201,7 +201,7 @@ async def create_alias(host: Host, request: Request) -> web.Response:
     if wanted.name and await host.records.aliases.find(wanted.name) is not None:
         raise AlreadyExists(f'image alias "{wanted.name}" already exists')
     made = await images.create_alias(host, wanted)
-    return replies.created(f"/1.0/images/aliases/{made.name}")
+    return replies.created(images.alias_url(made.name))
 
 
 async def get_alias(host: Host, request: Request) -> web.Response:
@@ -238,7 +238,7 @@ async def rename_alias(host: Host, request: Request) -> web.Response:
     if await host.records.aliases.find(new) is not None:
         raise AlreadyExists()
     await images.rename_alias(host, alias, new)
-    return replies.created(f"/1.0/images/aliases/{new}")
+    return replies.created(images.alias_url(new))
 
 
 async def delete_alias(host: Host, request: Request) -> web.Response:

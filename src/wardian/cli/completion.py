@@ -103,6 +103,14 @@ def _starting(found: list[str], start: str) -> list[str]:
     return [word for word in found if word.startswith(start)]
 
 
+def _plain(quoted: str) -> str:
+    if "%" not in quoted:
+        return quoted
+    from urllib.parse import unquote
+
+    return unquote(quoted)
+
+
 def objects(session: Session, kind: str, current: str) -> list[str]:
     """What there is of a kind: on the remote that the word begins with, else on the default one."""
     if not kind:
@@ -110,7 +118,7 @@ def objects(session: Session, kind: str, current: str) -> list[str]:
     source, named = SOURCES[kind], current.partition(":")[0]
     at = f"{named}:" if ":" in current and named in session.config.remotes else ""
     daemon = session.at(session.config.remote(named if at else session.config.default))
-    found = [at + url.removeprefix(f"{source}/") for url in daemon.get(source)]
+    found = [at + _plain(url.removeprefix(f"{source}/")) for url in daemon.get(source)]
     if kind == "image":
         found += [f"{name}:" for name in session.config.remotes]
     return sorted(found)

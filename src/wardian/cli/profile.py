@@ -40,8 +40,8 @@ def _list(session: Session, words: list[str]) -> None:
     daemon, name = session.server(words[0] if words else f"{session.config.default}:")
     if name:
         raise ApiError("Cannot provide container name to list")
-    for url in sorted(daemon.get("/1.0/profiles")):
-        print(url.rsplit("/", 1)[1])
+    for profile in daemon.get("/1.0/profiles?recursion=1"):
+        print(profile["name"])
 
 
 def _show(session: Session, words: list[str]) -> None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
+from urllib.parse import quote
 
 from msgspec.structs import replace
 
@@ -36,7 +37,7 @@ PARTS = ("metadata.yaml", "rootfs", "templates")
 
 def url(found: Backup) -> str:
     """The address of a backup in the API."""
-    return f"/1.0/containers/{found.container}/backups/{found.own_name}"
+    return f"/1.0/containers/{found.container}/backups/{quote(found.own_name)}"
 
 
 async def every(host: Host, container: str) -> list[Backup]:

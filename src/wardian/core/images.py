@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -416,7 +417,7 @@ async def create_alias(host: Host, request: AliasWrite) -> Alias:
     target = await get(host, request.target)
     alias = Alias(name=request.name, target=target.fingerprint, description=request.description or "")
     await host.records.aliases.insert(alias)
-    host.events.lifecycle("image-alias-created", f"/1.0/images/aliases/{alias.name}")
+    host.events.lifecycle("image-alias-created", alias_url(alias.name))
     return alias
 
 
@@ -441,6 +442,11 @@ async def update_alias(
         return replace(now, target=kept, description=text)
 
     await host.records.aliases.change(alias.name, changed)
+
+
+def alias_url(name: str) -> str:
+    """The address of an alias in the API."""
+    return f"/1.0/images/aliases/{quote(name)}"
 
 
 def alias_writable(alias: Alias) -> dict[str, str]:

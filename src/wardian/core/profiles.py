@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
+from urllib.parse import quote
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -49,7 +50,7 @@ async def ensure_builtin(host: Host) -> None:
 
 def url(name: str) -> str:
     """The address of a profile in the API."""
-    return f"/1.0/profiles/{name}"
+    return f"/1.0/profiles/{quote(name)}"
 
 
 async def get(host: Host, name: str) -> Profile:

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any
+from urllib.parse import quote
 
 from msgspec.structs import replace
 
@@ -32,7 +33,7 @@ POWER = "volatile.last_state.power"
 
 def url(snapshot: Snapshot) -> str:
     """The address of a snapshot in the API."""
-    return f"/1.0/containers/{snapshot.container}/snapshots/{snapshot.own_name}"
+    return f"/1.0/containers/{snapshot.container}/snapshots/{quote(snapshot.own_name)}"
 
 
 def volume_of(name: str) -> Volume:

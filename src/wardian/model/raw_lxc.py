@@ -48,6 +48,9 @@ _OURS = {
 }
 """Beginnings of names -> what to do instead."""
 
+_COPYING = "lxc.hook.clone"
+"""A hook that nothing runs but lxc-copy, which never copies our containers: it does no harm."""
+
 _ACCEPTED = (
     "lxc.arch",
     "lxc.autodev.tmpfs.size",
@@ -98,6 +101,8 @@ def _check(name: str, value: str) -> None:
     if name in ("lxc.network", "lxc.net") or name.startswith(("lxc.network.", "lxc.net.")):
         if not _NET.fullmatch(name):
             raise InvalidInput("Only interface-specific ipv4/ipv6 lxc.network. keys are allowed")
+        return
+    if name == _COPYING:
         return
     for ours, advice in _OURS.items():
         if _begins(name, ours):

@@ -24,6 +24,7 @@ def test_it_is_read_as_liblxc_reads_it() -> None:
         "lxc.cgroup2.memory.max = 1",
         "lxc.sysctl.net.ipv4.ip_forward = 1",
         "lxc.prlimit.nofile = 5",
+        "lxc.hook.clone=/bin/true",
     ],
 )
 def test_what_leaves_the_confinement_alone_is_accepted(line: str) -> None:

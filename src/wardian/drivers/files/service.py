@@ -122,8 +122,10 @@ def failure(path: str, number: int, reason: str) -> WardianError:
         return NotFound(text)
     if number in (errno.ENOSPC, errno.EDQUOT):
         return OutOfSpace(f"cannot write {text}")
+    if reason.startswith("Path already"):
+        return HostFailed(reason)  # as specified, not a 400
     if number in INVALID:
-        return InvalidInput(reason if reason.startswith("Path already") else text)
+        return InvalidInput(text)
     return HostFailed(text)
 
 
