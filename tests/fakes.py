@@ -606,6 +606,9 @@ class FakeProcess:
     def resized(self) -> None:
         pass
 
+    def reworded(self, said: bytes) -> bytes | None:
+        return said
+
 
 class FakeDevice:
     """A device of any type; its steps are counted."""

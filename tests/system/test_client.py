@@ -101,3 +101,29 @@ def test_what_is_mistyped_is_told_in_one_line(daemon: Daemon, container: str, tm
     assert container in daemon.lxc("ls")
     daemon.lxc("rename", f"{container}/s0", "s1")
     daemon.lxc("rm", f"{container}/s1")
+
+
+def test_no_profile_leaves_the_container_its_root_disk(daemon: Daemon, name: str) -> None:
+    daemon.lxc("init", "bb", name, "-p", "-e")
+    shown = daemon.lxc("config", "show", name)
+    assert "profiles: []\n" in shown and "ephemeral: true\n" in shown
+    daemon.lxc("profile", "apply", name, "default")
+    daemon.lxc("config", "device", "remove", name, "root")
+    assert daemon.lxc("profile", "apply", name, "") == f"Profiles (none) applied to {name}\n"
+    assert "  root:\n    path: /\n    pool: default\n    type: disk\n" in daemon.lxc("config", "show", name)
+
+
+def test_debug_tells_every_request_and_answer_but_no_secret(daemon: Daemon, name: str) -> None:
+    said = daemon.run("--debug", "config", "set", "core.trust_password", "hidden-word").stderr.decode()
+    daemon.lxc("config", "unset", "core.trust_password")
+    assert "DEBUG PATCH unix:///1.0\n" in said and "DEBUG answer 200\n" in said and "hidden-word" not in said
+    assert daemon.run("list", "--verbose").stderr.startswith(b"INFO GET unix:///1.0/containers")
+
+
+def test_images_of_the_store_and_of_debian_are_described(daemon: Daemon, tmp_path: Path) -> None:
+    assert "    release: trixie\n" in daemon.lxc("image", "info", "debian:stable")
+    shown = daemon.lxc("image", "show", "bb")
+    assert shown.startswith("auto_update: false\nproperties:\n  architecture: x86_64\n  description: ")
+    daemon.lxc("image", "export", "bb", str(tmp_path / "bb.tar.xz"))
+    daemon.lxc("image", "export", "bb", str(tmp_path / "other"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bb.tar.xz", "other.tar.xz"]

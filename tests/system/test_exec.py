@@ -134,3 +134,16 @@ def test_a_terminal_has_a_size_and_carries_what_is_typed(daemon: Daemon, contain
     assert b"\r\r" not in said
     assert b"got:typed\r\n" in said
     assert child.returncode == 5
+
+
+def test_what_cannot_run_is_told_in_one_line(daemon: Daemon, container: str) -> None:
+    told = {
+        ("nosuch",): f'error: command "nosuch" not found in container "{container}"\n',
+        ("/etc/passwd",): f'error: cannot run "/etc/passwd" in container "{container}": Permission denied\n',
+    }
+    for words, line in told.items():
+        assert daemon.run("exec", container, "--", *words).stderr.decode() == line
+    daemon.lxc("exec", container, "--", "mkdir", "-p", "/only/here")
+    assert daemon.lxc("exec", container, "--cwd", "/only/here", "pwd") == "/only/here\n"
+    nowhere = daemon.run("exec", container, "--cwd", "/nowhere", "pwd")
+    assert nowhere.returncode != 0 and nowhere.stdout == b"" and b"can't cd to /nowhere" in nowhere.stderr

@@ -75,7 +75,13 @@ def set_(session: Session, values: Values, words: list[str]) -> int:
         daemon, name = session.server(f"{session.config.default}:")
         return _patch(daemon, name, dict(_pair(word) for word in words), values)
     daemon, name, (key, value) = _place(session, words, 2)
-    return _patch(daemon, name, {key: read_value(value)}, values)
+    try:
+        return _patch(daemon, name, {key: read_value(value)}, values)
+    except ApiError as error:
+        if name or is_server_key or error.code != 400:
+            raise
+        hint = f"for a container: lxc config set {key} {value} <value>"
+        raise ApiError(f"{error}; {hint}", error.code) from None
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -154,8 +160,5 @@ def edit(session: Session, values: Values, words: list[str]) -> int:
         if finished["status_code"] != 200:
             raise ApiError(finished["err"])
 
-    about = (
-        "This is the configuration of a container." if name else "This is the configuration of the server."
-    )
-    editor.edit(present, about, apply)
+    editor.edit(present, editor.CONTAINER if name else editor.SERVER, apply)
     return 0

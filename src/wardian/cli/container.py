@@ -41,7 +41,7 @@ def _create(session: Session, values: Values, words: list[str]) -> tuple[Connect
         request["name"] = name
     if values.ephemeral:
         request["ephemeral"] = True
-    if values.profile:
+    if values.profile or values.no_profiles:
         request["profiles"] = [p for p in values.profile if p]
     if values.type:
         request["instance_type"] = values.type

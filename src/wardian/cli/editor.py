@@ -16,6 +16,51 @@ if TYPE_CHECKING:
 EDITORS = ("editor", "vi", "emacs", "nano")
 YAML_BYTES = 1024 * 1024
 ERROR = "### Error:"
+SERVER = """This is the configuration of the server, as YAML. A sample:
+
+config:
+  core.https_address: '[::]:8443'
+  images.remote_cache_expiry: "5"
+"""
+CONTAINER = """This is the configuration of a container, as YAML. A sample:
+
+name: c1
+profiles:
+- default
+config:
+  limits.memory: 1GB
+  security.nesting: "true"
+devices:
+  www:
+    path: /var/www
+    source: /srv/www
+    type: disk
+ephemeral: false
+
+The name is shown, and cannot be changed here.
+"""
+PROFILE = """This is a profile, as YAML: keys and devices of all containers that use it. A sample:
+
+config:
+  limits.cpu: "2"
+description: two processors and a network
+devices:
+  eth0:
+    nictype: bridged
+    parent: lxdbr0
+    type: nic
+
+The name cannot be changed here; `lxc profile rename` does.
+"""
+IMAGE = """This is what can be changed of an image, as YAML. A sample:
+
+auto_update: false
+properties:
+  description: my web server
+  os: debian
+public: false
+"""
+"""What the editor shows above each kind of object."""
 
 
 def load(text: str) -> dict[str, Any]:
@@ -34,15 +79,18 @@ def load(text: str) -> dict[str, Any]:
 
 
 def edit(present: dict[str, Any], about: str, apply: Callable[[dict[str, Any]], None]) -> None:
-    """Let the user change the object and apply it; on a mistake the editor opens again."""
+    """Let the user change the object and apply it; on a mistake the editor opens again.
+
+    about: what it is and a sample, shown above as a comment.
+    """
     if not sys.stdin.isatty():
         apply(load(sys.stdin.read()))
         return
     import subprocess
     import tempfile
 
-    comment = "".join(f"### {line}\n" for line in about.splitlines())
-    comment += "### Lines starting with # are ignored. The name can't be changed.\n\n"
+    lines = [*about.splitlines(), "", "Lines that start with # are ignored."]
+    comment = "".join(f"### {line}".rstrip() + "\n" for line in lines) + "\n"
     text = comment + output.yaml(present)
     with tempfile.NamedTemporaryFile("w+", prefix="lxd_editor_", suffix=".yaml") as file:
         file.write(text)

@@ -32,7 +32,7 @@ def run(session: Session, values: Values, words: list[str]) -> int:
     interactive = values.mode == "interactive" or (
         values.mode == "auto" and sys.stdin.isatty() and sys.stdout.isatty()
     )
-    environment = {"TERM": os.environ["TERM"]} if os.environ.get("TERM") and interactive else {}
+    environment = {"TERM": os.environ["TERM"]} if os.environ.get("TERM") else {}
     environment |= dict(_variable(text) for text in values.env)
     request: dict[str, Any] = {
         "command": words[1:],

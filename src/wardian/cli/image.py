@@ -31,6 +31,8 @@ def _object(session: Session, word: str) -> dict[str, Any]:
         from wardian.client import simplestreams
 
         return simplestreams.as_object(*simplestreams.find(remote, name))
+    if remote.protocol == "bootstrap":
+        return image_list.offer(name or "default")
     daemon = session.at(remote)
     found: dict[str, Any] = daemon.get(_url(daemon, name))
     return found
@@ -91,9 +93,10 @@ def _info(session: Session, values: Values, words: list[str]) -> None:
         ("Expires", output.time(image["expires_at"]) or "never"),
         ("Last used", output.time(image["last_used_at"]) or "never"),
     ]
+    is_made = bool(image["fingerprint"])  # what debian: offers is not
     lines = [
-        f"Fingerprint: {image['fingerprint']}",
-        f"Size: {image['size'] / 1024**2:.2f}MB",
+        f"Fingerprint: {image['fingerprint'] or 'none yet, it is built here'}",
+        *([f"Size: {image['size'] / 1024**2:.2f}MB"] if is_made else []),
         f"Architecture: {image['architecture']}",
         f"Public: {'yes' if image['public'] else 'no'}",
         "Timestamps:",
@@ -116,7 +119,8 @@ def _info(session: Session, values: Values, words: list[str]) -> None:
 
 
 def _writable(image: dict[str, Any]) -> dict[str, Any]:
-    return {key: image[key] for key in ("auto_update", "properties", "public")}
+    shown = {"auto_update": image["auto_update"], "properties": dict(sorted(image["properties"].items()))}
+    return shown | {"public": image["public"]}
 
 
 def _show(session: Session, values: Values, words: list[str]) -> None:
@@ -141,9 +145,7 @@ def _edit(session: Session, values: Values, words: list[str]) -> None:
         body = {key: wanted[key] for key in ("auto_update", "properties", "public") if key in wanted}
         daemon.request("PUT", url, body, {"If-Match": headers["etag"]})
 
-    editor.edit(
-        _writable(found["metadata"]), f"This is the image {found['metadata']['fingerprint']}.", apply
-    )
+    editor.edit(_writable(found["metadata"]), editor.IMAGE, apply)
 
 
 def _alias(session: Session, values: Values, words: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from wardian.cli import output
@@ -55,26 +56,37 @@ def offers() -> list[dict[str, Any]]:
     """What the remote debian: can build, in the shape of images."""
     from wardian.model import bootstrap
 
-    return [
-        {
-            "fingerprint": "",
-            "public": True,
-            "architecture": ours,
-            "size": 0,
-            "uploaded_at": "",
-            "properties": {
-                "os": "Debian",
-                "release": suite,
-                "description": f"Debian {suite} {debian} (built here)",
-            },
-            "aliases": [
-                {"name": f"{name}{'' if debian == 'amd64' else '/' + debian}", "description": ""}
-                for name in (suite, *others)
-            ],
-        }
-        for suite, others in bootstrap.SUITES.items()
-        for debian, ours in bootstrap.ARCHITECTURES.items()
-    ]
+    return [_offer(suite, debian) for suite in bootstrap.SUITES for debian in bootstrap.ARCHITECTURES]
+
+
+def _offer(suite: str, debian: str) -> dict[str, Any]:
+    from wardian.model import bootstrap
+
+    suffix = "" if debian == "amd64" else f"/{debian}"
+    description = f"Debian {suite} {debian} (built here)"
+    return {
+        "fingerprint": "",
+        "public": True,
+        "architecture": bootstrap.ARCHITECTURES[debian],
+        "size": 0,
+        **dict.fromkeys(("created_at", "uploaded_at", "expires_at", "last_used_at"), ""),
+        "auto_update": False,
+        "cached": False,
+        "properties": {"os": "Debian", "release": suite, "description": description},
+        "aliases": [
+            {"name": name + suffix, "description": ""} for name in (suite, *bootstrap.SUITES[suite])
+        ],
+    }
+
+
+def offer(name: str) -> dict[str, Any]:
+    """What the remote debian: builds under a name; ApiError if it is none."""
+    from wardian.model import bootstrap
+
+    found = bootstrap.resolve(name, os.uname().machine)
+    if found is None:
+        raise ApiError(f'debian: has no "{name}"; there are {", ".join(bootstrap.SUITES)}')
+    return _offer(*found)
 
 
 def _alias(image: dict[str, Any]) -> str:

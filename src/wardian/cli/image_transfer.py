@@ -136,7 +136,8 @@ def download(daemon: Connection, fingerprint: str, target: str) -> None:
         return
     name = safe_name(response.headers.get("content-disposition", "").partition("filename=")[2])
     extension = name.partition(".")[2]
-    path = os.path.join(target, name) if os.path.isdir(target) else f"{target}.{extension}"
+    own = target if target.endswith(f".{extension}") else f"{target}.{extension}"
+    path = os.path.join(target, name) if os.path.isdir(target) else own
     with open(path, "wb") as file:
         for chunk in pieces(daemon, source, response):
             file.write(chunk)

@@ -29,6 +29,8 @@ def run(session: Session, values: Values, words: list[str]) -> int:
     """Print what there is to know."""
     need(words, 0, 1)
     daemon, name = session.server(words[0] if words else f"{session.config.default}:")
+    if not name and values.criu:
+        raise ApiError("--criu is about the memory of a container; name one: lxc info <container> --criu")
     if not name:
         server = daemon.get("/1.0")
         sys.stdout.write(output.yaml({key: server[key] for key in SERVER_ORDER if key in server}))
@@ -56,7 +58,7 @@ def _criu(found: dict[str, Any]) -> int:
         print(
             "Nothing is in the way."
             if found["running"]
-            else "Nothing is in the way, as far as it is known stopped."
+            else "Nothing is in the way, as far as can be told of a stopped container."
         )
     return 1 if found["obstacles"] else 0
 

@@ -7,7 +7,7 @@ import sys
 
 from wardian import __version__
 from wardian.cli import commands
-from wardian.cli.options import FlagError, parse
+from wardian.cli.options import FlagError, leading, parse
 from wardian.cli.session import Session, UsageError
 from wardian.client import config
 from wardian.client.connection import ApiError
@@ -24,6 +24,9 @@ PLAIN_ERRORS = ("LXD socket not found", "Connection refused; is", "Permission de
 
 def main(arguments: list[str]) -> int:
     """Run the client; its exit status."""
+    first = leading(arguments)
+    if 0 < first < len(arguments):
+        arguments = [arguments[first], *arguments[:first], *arguments[first + 1 :]]
     if arguments[:2] == ["config", "profile"]:
         sys.stderr.write("Note: `lxc config profile` is now `lxc profile`\n")
         arguments = arguments[1:]
@@ -65,7 +68,11 @@ def _run(settings: config.Config, arguments: list[str]) -> int:
         if values.help:
             sys.stdout.write(command.help_text())
             return 0
-        return command.run(Session(settings), values, words)
+        if values.debug or values.verbose:
+            from wardian.cli import trace
+
+            trace.begin(bodies=values.debug)
+        return command.run(Session(settings, quiet=values.quiet), values, words)
     except FlagError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

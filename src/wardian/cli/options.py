@@ -12,14 +12,23 @@ class FlagError(Exception):
     """A flag is wrong: exit status 2."""
 
 
+BOOLEANS = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(
+    ("false", "0", "no", "off"), False
+)
+"""What may follow the `=` of a flag that is on or off."""
+
+
 class Flag:
     """One flag. kind: bool, str, int or list; names without dashes, the long one last."""
 
-    def __init__(self, names: str, kind: str, help: str, default: Any = None, *, complete: str = "") -> None:
+    def __init__(
+        self, names: str, kind: str, help: str, default: Any = None, *, bare: str | None = None
+    ) -> None:
+        """bare: the value if none is given, at the end of the line or before another flag."""
         self.names = names.split(",")
         self.kind = kind
         self.help = help
-        self.complete = complete
+        self.bare = bare
         empty: dict[str, Any] = {"bool": False, "str": "", "int": 0, "list": []}
         self.default = empty[kind] if default is None else default
 
@@ -36,9 +45,9 @@ class Flag:
             except ValueError:
                 raise FlagError(f'invalid value "{text}" for flag {shown}: not a number') from None
         if self.kind == "bool":
-            if text not in ("true", "false"):
+            if text.lower() not in BOOLEANS:
                 raise FlagError(f'invalid value "{text}" for flag {shown}: not true or false')
-            return text == "true"
+            return BOOLEANS[text.lower()]
         return text
 
 
@@ -47,8 +56,16 @@ COMMON = (
     Flag("verbose", "bool", "Enable verbose mode"),
     Flag("force-local", "bool", "Force using the local unix socket"),
     Flag("no-alias", "bool", "Ignore aliases when determining what command to run"),
+    Flag("q,quiet", "bool", "Show no progress"),
     Flag("h,help", "bool", "Show this help"),
 )
+
+
+def leading(arguments: Sequence[str]) -> int:
+    """How many words before the command are flags of every command."""
+    flags = (flag for flag in COMMON if flag.key != "help")
+    names = {f"--{name}" if len(name) > 1 else f"-{name}" for flag in flags for name in flag.names}
+    return next((n for n, word in enumerate(arguments) if word not in names), len(arguments))
 
 
 class Values:
@@ -106,7 +123,9 @@ def _set(
     if flag.kind == "bool" and text is None:
         values[flag.key] = True
         return
-    if text is None:
+    if text is None and flag.bare is not None and (not rest or rest[0].startswith("-")):
+        text = flag.bare
+    elif text is None:
         if not rest:
             raise FlagError(f"flag needs an argument: {shown}")
         text = rest.pop(0)

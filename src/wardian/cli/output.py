@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 FORMATS = ("table", "json", "csv", "yaml", "compact")
+WIDEST = 2**31 - 1
+"""Lines of YAML are not folded."""
 UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 
 
@@ -67,14 +69,34 @@ def csv(rows: Sequence[Sequence[str]]) -> str:
 
 
 def yaml(content: Any) -> str:
-    """Block style, in the given order of keys."""
+    """Block style, in the given order of keys: text like a value in quotes, several lines as such."""
     import yaml as library
 
-    dumper = getattr(library, "CSafeDumper", library.SafeDumper)
-    text: str = library.dump(
-        content, Dumper=dumper, default_flow_style=False, sort_keys=False, width=4096, allow_unicode=True
+    base: Any = getattr(library, "CSafeDumper", library.SafeDumper)
+
+    class Dumper(base):  # type: ignore[misc]
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    def text(dumper: Any, value: str) -> Any:
+        tag = dumper.resolve(library.ScalarNode, value, (True, False))
+        looks_else = tag != "tag:yaml.org,2002:str" or _is_number(value) or value in ("y", "Y", "n", "N")
+        style = "|" if "\n" in value else '"' if looks_else else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+    Dumper.add_representer(str, text)
+    shown: str = library.dump(
+        content, Dumper=Dumper, default_flow_style=False, sort_keys=False, width=WIDEST, allow_unicode=True
     )
-    return text
+    return shown
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def show(form: str, headers: Sequence[str], rows: Sequence[Sequence[str]], objects: Any) -> None:

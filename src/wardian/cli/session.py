@@ -42,8 +42,10 @@ class OperationFailed(ApiError):
 class Session:
     """One run of the client."""
 
-    def __init__(self, configuration: config.Config) -> None:
+    def __init__(self, configuration: config.Config, *, quiet: bool = False) -> None:
+        """quiet: show no progress."""
         self.config = configuration
+        self.quiet = quiet
         self._connections: dict[str, Connection] = {}
 
     def server(self, text: str) -> tuple[Connection, str]:
@@ -68,7 +70,7 @@ class Session:
 
         ApiError with the operation's own message if it fails. On a terminal, progress is shown.
         """
-        watches = sys.stdout.isatty() and not quiet
+        watches = sys.stdout.isatty() and not (quiet or self.quiet)
         events = open_websocket(daemon.place, "/1.0/events?type=operation") if watches else None
         try:
             with HeldInterrupt() as held:

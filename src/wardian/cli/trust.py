@@ -12,7 +12,7 @@ from wardian.client.connection import ApiError, Connection, quote
 
 PATH = "/1.0/certificates"
 TOKENS = "/1.0/certificate-tokens"
-HEADERS = ("FINGERPRINT", "COMMON NAME", "ISSUE DATE", "EXPIRY DATE", "NAME")
+HEADERS = ("FINGERPRINT", "COMMON NAME", "ISSUE DATE", "EXPIRY DATE")
 
 
 def run(session: Session, values: Values, words: list[str]) -> int:
@@ -40,7 +40,7 @@ def _list(session: Session, values: Values, words: list[str]) -> None:
     for one in found:
         facts = certificates.facts(certificates.to_der(one["certificate"]))
         dates = [output.long_time(date.isoformat()) for date in (facts.not_before, facts.not_after)]
-        rows.append([one["fingerprint"][:12], facts.common_name, *dates, one["name"]])
+        rows.append([one["fingerprint"][:12], facts.common_name, *dates])
     _show(values, HEADERS, sorted(rows), found)
 
 

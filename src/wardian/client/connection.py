@@ -91,10 +91,18 @@ def _advice(path: str, error: OSError) -> str:
 class Response:
     """A reply: status, headers (lower-case names) and a body to be read once."""
 
-    def __init__(self, status: int, headers: dict[str, str], stream: Stream) -> None:
+    def __init__(
+        self,
+        status: int,
+        headers: dict[str, str],
+        stream: Stream,
+        tell: Callable[[str, bytes], None] = lambda *_: None,
+    ) -> None:
+        """tell: is told of a body that is read as a whole."""
         self.status = status
         self.headers = headers
         self._stream = stream
+        self._tell = tell
 
     def chunks(self) -> Iterator[bytes]:
         """The body as it comes."""
@@ -108,7 +116,9 @@ class Response:
 
     def read(self) -> bytes:
         """The whole body."""
-        return b"".join(self.chunks())
+        body = b"".join(self.chunks())
+        self._tell(f"{self.status}", body)
+        return body
 
 
 class Stream:
@@ -168,6 +178,9 @@ def read_head(stream: Stream) -> tuple[int, dict[str, str]]:
 class Connection:
     """The REST API of one daemon; connected on first use, kept for further requests."""
 
+    watcher: Callable[[str, bytes], None] | None = None
+    """Is told of every request and answer: a line that says which, and the body."""
+
     def __init__(self, place: Place | None = None) -> None:
         self.place: Place = place or UnixPlace()
         self._sock: socket.socket | None = None
@@ -184,6 +197,10 @@ class Connection:
         self._ask(verb, path, body, headers)
         return self._answer()
 
+    def _tell(self, line: str, body: bytes = b"") -> None:
+        if Connection.watcher is not None:
+            Connection.watcher(line, body)
+
     def _ask(
         self, verb: str, path: str, body: bytes | Iterable[bytes], headers: dict[str, str] | None
     ) -> None:
@@ -196,6 +213,7 @@ class Connection:
         fields = {"Host": self.place.host, **(headers or {})}
         if isinstance(body, bytes):
             fields["Content-Length"] = str(len(body))
+        self._tell(f"{verb} {self.place.url}{path}", body if isinstance(body, bytes) else b"")
         head = f"{verb} {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fields.items()) + "\r\n"
         try:
             if isinstance(body, bytes):
@@ -210,7 +228,7 @@ class Connection:
     def _answer(self) -> Response:
         assert self._stream is not None
         status, found = read_head(self._stream)
-        return Response(status, found, self._stream)
+        return Response(status, found, self._stream, self._tell)
 
     def request(
         self, verb: str, path: str, content: Any = None, headers: dict[str, str] | None = None

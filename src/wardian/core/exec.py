@@ -39,6 +39,8 @@ DEFAULTS = {
 CONTROL_FRAME_BYTES = 4096
 CONNECTS_WITHIN_S = 30.0
 """How long a command waits for somebody to connect to its streams."""
+IN_FOLDER = ("/bin/sh", "-c", 'cd "$1" && shift && unset OLDPWD && exec "$@"', "sh")
+"""Runs the command in a folder that only the container may have, and says so if it is not there."""
 MAXIMUM_ID = 2**32 - 2
 
 
@@ -87,11 +89,11 @@ def _command(
         if number is not None and not 0 <= number <= MAXIMUM_ID:
             raise InvalidInput(f'field "{field}": {number} is not a user or group id')
     return Command(
-        argv=request.command,
+        argv=[*IN_FOLDER, request.cwd, *request.command] if request.cwd else request.command,
         environment=environment,
         uid=request.user or 0,
         gid=request.group or 0,
-        cwd=request.cwd or environment["HOME"],
+        cwd=environment["HOME"],
         kernel_limits=limits,
     )
 
@@ -127,7 +129,9 @@ async def _run_on_pipes(
             control = streams.create_task(_control(operation, child, None), name="exec control")
             outputs = (
                 streams.create_task(_drain(ours[1], stdout, lambda: False), name="exec stdout"),
-                streams.create_task(_drain(ours[2], stderr, lambda: False), name="exec stderr"),
+                streams.create_task(
+                    _drain(ours[2], stderr, lambda: False, child.reworded), name="exec stderr"
+                ),
             )
             status = await child.wait()
             await asyncio.gather(*outputs)
@@ -177,21 +181,38 @@ async def _wait_writable(fd: int) -> None:
         loop.remove_writer(fd)
 
 
-async def _drain(fd: int, target: Socket, is_over: Callable[[], bool]) -> None:
-    """Copy what the fd gives to binary frames until it ends, or is empty once `is_over`."""
+Reworded = Callable[[bytes], bytes | None]
+
+
+async def _drain(
+    fd: int, target: Socket, is_over: Callable[[], bool], reworded: Reworded | None = None
+) -> None:
+    """Copy what the fd gives to binary frames until it ends, or is empty once `is_over`.
+
+    reworded: what is sent in place of what comes first; see ports.runtime.Process.
+    """
+    held = b""
     while True:
         try:
             data = os.read(fd, CHUNK)
         except BlockingIOError:
             if is_over():
-                return
+                break
             await process.wait_readable(fd)
             continue
         except OSError:  # EIO: the last process on the terminal is gone (pty(7))
-            return
+            break
         if not data:
-            return
+            break
+        if reworded is not None:
+            held += data
+            told = reworded(held)
+            if told is None:
+                continue
+            data, held, reworded = told, b"", None
         await target.send(data)
+    if held:
+        await target.send(held)
 
 
 # --- terminal ----------------------------------------------------------------------------------
@@ -213,7 +234,9 @@ async def _run_on_terminal(
         async with asyncio.TaskGroup() as streams:
             feed = streams.create_task(_type(terminal, master), name="exec input")
             control = streams.create_task(_control(operation, child, master), name="exec control")
-            output = streams.create_task(_drain(master, terminal, lambda: over), name="exec output")
+            output = streams.create_task(
+                _drain(master, terminal, lambda: over, child.reworded), name="exec output"
+            )
             status = await child.wait()
             over = True
             await _drain_rest(output)

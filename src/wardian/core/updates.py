@@ -44,8 +44,9 @@ async def update(
     async with host.operations.lock(name, "update"):
         before = await containers.get(host, name)
         precondition(containers.writable(before))
-        after = _updated(before, patched(before, request) if merge else request)
         old = await containers.expanded(host, before)
+        after = _updated(before, patched(before, request) if merge else request)
+        after = await _with_root(host, before, after, old)
         result = await containers.check(host, after, before)
         device_plugs.check_new(host, old.devices, result.devices)
         after, _ = await containers.settled(host, after, result)
@@ -61,9 +62,9 @@ async def update(
 async def preview(host: Host, name: str, request: ContainerUpdate, *, merge: bool = False) -> Effects:
     """What `update` would do; nothing is changed."""
     before = await containers.get(host, name)
-    after = _updated(before, patched(before, request) if merge else request)
     old = await containers.expanded(host, before)
-    result = await containers.check(host, after, before)
+    after = _updated(before, patched(before, request) if merge else request)
+    result = await containers.check(host, await _with_root(host, before, after, old), before)
     device_plugs.check_new(host, old.devices, result.devices)
     return effects_of(host, name, old, result)
 
@@ -85,6 +86,17 @@ def _updated(before: Container, request: ContainerUpdate) -> Container:
         ephemeral=bool(request.ephemeral),
         description=request.description or "",
     )
+
+
+async def _with_root(host: Host, before: Container, after: Container, old: Expanded) -> Container:
+    """The same, with the root disk as its own that a profile gave it until now and no other does."""
+    new = containers.merged(after, await containers.profiles_of(host, after)).devices
+    if expand.has_root_device(new) or not expand.has_root_device(old.devices):
+        return after
+    name, root = expand.root_device(old.devices)
+    if name in new or name in before.devices:
+        return after
+    return replace(after, devices={**after.devices, name: {**root, "pool": after.pool}})
 
 
 async def _tell_guest(host: Host, name: str, old: Expanded, new: Expanded) -> None:

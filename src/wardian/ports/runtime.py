@@ -134,6 +134,12 @@ class Process(Protocol):
     def resized(self) -> None:
         """Its terminal has a new size."""
 
+    def reworded(self, said: bytes) -> bytes | None:
+        """What came first on stderr; that the program could not be run, in words for people.
+
+        None: more must come before that can be told.
+        """
+
 
 class Runtime(Protocol):
     """Starts and finds containers; knows nothing of the store. Containers outlive the daemon."""

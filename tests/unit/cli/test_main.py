@@ -49,6 +49,12 @@ def test_the_version_is_printed(arguments: list[str], capsys: Captured) -> None:
     assert capsys.readouterr() == (f"{__version__}\n", "")
 
 
+@pytest.mark.parametrize("flag", ["--debug", "--verbose", "-q", "--force-local"])
+def test_flags_of_every_command_may_come_first(flag: str, capsys: Captured) -> None:
+    assert main.main([flag, "version"]) == 0
+    assert capsys.readouterr().out == f"{__version__}\n"
+
+
 def test_an_unknown_command_prints_the_help_page_and_an_error(capsys: Captured) -> None:
     assert main.main(["frobnicate", "--x"]) == 1
     assert capsys.readouterr() == (

@@ -14,6 +14,7 @@ FLAGS = (
     Flag("timeout", "int", "Seconds", -1),
     Flag("c,config", "list", "Keys"),
     Flag("format", "str", "Format", "table"),
+    Flag("p,profile", "list", "Profile", bare=""),
 )
 
 
@@ -30,6 +31,10 @@ FLAGS = (
         ("--format json -- --force -x", {"format": "json", "force": False}, ["--force", "-x"]),
         ("- c1", {}, ["-", "c1"]),
         ("c1 --help", {"help": True}, ["c1"]),
+        ("--force=1 --interactive=off c1", {"force": True, "interactive": False}, ["c1"]),
+        ("c1 -p a", {"profile": ["a"]}, ["c1"]),
+        ("c1 -p", {"profile": [""]}, ["c1"]),
+        ("c1 -p -f", {"profile": [""], "force": True}, ["c1"]),
     ],
 )
 def test_flags_and_words_are_mixed(line: str, values: dict[str, Any], words: list[str]) -> None:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -95,7 +96,15 @@ def test_a_time_is_shown_in_utc_and_an_unset_one_is_blank(given_time: str, short
     assert output.long_time(given_time) == long
 
 
+def test_yaml_shows_lines_as_lines_and_leaves_plain_what_can_be_plain() -> None:
+    script = {"user.user-data": "#cloud-config\npackages:\n- vim\n", "mac": "00:16:3e:29:96:9f", "e": "1e3"}
+    assert output.yaml(script) == (
+        'user.user-data: |\n  #cloud-config\n  packages:\n  - vim\nmac: 00:16:3e:29:96:9f\ne: "1e3"\n'
+    )
+    assert yaml.safe_load(output.yaml(script)) == script
+
+
 def test_yaml_quotes_what_looks_like_another_type() -> None:
     assert output.yaml(
         {"config": {"limits.cpu": "2", "security.nesting": "true"}, "devices": {}, "profiles": []}
-    ) == ("config:\n  limits.cpu: '2'\n  security.nesting: 'true'\ndevices: {}\nprofiles: []\n")
+    ) == ('config:\n  limits.cpu: "2"\n  security.nesting: "true"\ndevices: {}\nprofiles: []\n')

@@ -6,7 +6,7 @@ from wardian.cli.command import Command
 from wardian.cli.options import Flag
 
 ALONG = (
-    Flag("p,profile", "list", "Profile to apply to the new container, instead of the source's"),
+    Flag("p,profile", "list", "Profile to apply to the new container, instead of the source's", bare=""),
     Flag("c,config", "list", "Config key/value to apply to the new container"),
     Flag("d,device", "list", "New key/value of a device, as in eth0,name=lan"),
     Flag("s,storage", "str", "Storage pool of the new container"),

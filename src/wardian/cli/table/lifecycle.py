@@ -9,7 +9,8 @@ FORCE = Flag("f,force", "bool", "Force the container to shutdown")
 TIMEOUT = Flag("timeout", "int", "Time to wait for the container before giving up", -1)
 CREATE = (
     Flag("e,ephemeral", "bool", "Ephemeral container"),
-    Flag("p,profile", "list", "Profile to apply to the new container"),
+    Flag("p,profile", "list", "Profile to apply to the new container", bare=""),
+    Flag("no-profiles", "bool", "Create the container without profiles (same as -p without a name)"),
     Flag("c,config", "list", "Config key/value to apply to the new container"),
     Flag("s,storage", "str", "Storage pool of the new container"),
     Flag("t,type", "str", "Instance type, as in t2.micro, aws:t2.micro or c2-m4 (2 CPUs, 4 GB)"),
@@ -52,7 +53,8 @@ Examples:
 
 Create containers from images.
 
-Without a name the server chooses one. Without -p the profile "default" applies; -p "" means none.
+Without a name the server chooses one. Without -p the profile "default" applies, and with
+-p alone none.
 
 Example:
     lxc init debian:trixie c1 -c limits.memory=1GB
@@ -68,7 +70,8 @@ Example:
 
 Create and start containers from images.
 
-Without a name the server chooses one. Without -p the profile "default" applies; -p "" means none.
+Without a name the server chooses one. Without -p the profile "default" applies, and with
+-p alone none.
 
 Examples:
     lxc launch ubuntu:16.04 c1

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from wardian.drivers.runtime import checkpoint, obstacles, render, services
 from wardian.drivers.runtime.apparmor import AppArmor
+from wardian.drivers.runtime.attached import LxcProcess
 from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import cgroups, prlimit, process, userns
 from wardian.linux.sealed import SealedProgram
@@ -46,31 +47,6 @@ LOG_ERROR = re.compile(r" ERROR\s+\S+ - \S+:\w+:\d+ - (.*)$")
 
 MODULE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 FIFO_LINE = re.compile(rb"^(\S+) (\d+)$")
-
-
-class LxcProcess:
-    """A command in a container: the attaching program and, as its child, the command itself."""
-
-    def __init__(self, child: asyncio.subprocess.Process) -> None:
-        self._child = child
-
-    async def wait(self) -> int:
-        """See ports.Process."""
-        status = await self._child.wait()
-        return 128 - status if status < 0 else status
-
-    def signal(self, number: int) -> None:
-        """See ports.Process."""
-        for pid in process.children(self._child.pid):
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                continue
-
-    def resized(self) -> None:
-        """See ports.Process."""
-        if self._child.returncode is None:
-            self._child.send_signal(signal.SIGWINCH)
 
 
 class Lxc:
@@ -390,6 +366,7 @@ class Lxc:
         inherited, given = render.split_environment(command.environment)
         argv += ["--keep-env", *(f"--set-var={name}={value}" for name, value in sorted(given.items()))]
         argv += ["--", *command.argv]
+        # Where lxc-attach is run, it enters the folder of the same name inside, if there is one.
         on_terminal = os.isatty(fds[0])
         if on_terminal:  # lxc-attach talks to its controlling terminal, which only a session leader gets
             argv = [process.program("setsid"), "--ctty", *argv]
@@ -404,9 +381,9 @@ class Lxc:
             stderr=fds[2],
             env=inherited,
             start_new_session=not on_terminal,
-            cwd=_cwd_for(command.cwd),
+            cwd=command.cwd if os.path.isdir(command.cwd) else "/",
         )
-        return LxcProcess(child)
+        return LxcProcess(child, started.name)
 
     def _sealed(self, attach: str) -> str | None:
         """A copy of lxc-attach that need not copy itself; None: it is called as it is, and does."""
@@ -586,8 +563,3 @@ def _lxcfs_files() -> tuple[str, ...]:
     except OSError:
         return ()
     return (*files, LXCFS_SYS) if (LXCFS / LXCFS_SYS).exists() else files
-
-
-def _cwd_for(path: str) -> str:
-    """Where to run lxc-attach: it enters the folder of the same name inside, if there is one."""
-    return path if path and os.path.isdir(path) else "/"
