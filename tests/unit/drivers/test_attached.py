@@ -1,37 +1,42 @@
-"""What lxc-attach says when it cannot run a command, and nothing else, is put in words for people."""
+"""Volumes with a file system of their own: names, links, and programs that are not stopped halfway."""
 
 import asyncio
-from typing import cast
+import os
+from pathlib import Path
 
 import pytest
 
-from wardian.drivers.runtime.attached import LxcProcess
+from wardian.drivers.storage import attached
+from wardian.ports.storage import Volume
 
-SAID = b'lxc-attach: c1: ../src/lxc/attach.c: lxc_attach_run_command: 1841 %s - Failed to exec "%s"\n'
+
+@pytest.mark.parametrize("name", ["c1", "f" * 64, "c1/snap 0_cdata", "c1/ünï", "data/pvmove"])
+def test_the_name_of_a_file_system_is_safe_and_says_what_it_is_for(name: str) -> None:
+    made = attached.new_backing(Volume("container", name), ".ext4")
+    assert attached.OURS.fullmatch(made) and made.endswith(".ext4")
+    assert len(made) < 80 and "_" not in made and name[:2] in made
+    assert made != attached.new_backing(Volume("container", name), ".ext4")
 
 
-@pytest.mark.parametrize(
-    ("said", "shown"),
-    [
-        (
-            SAID % (b"No such file or directory", b"nosuch"),
-            b'error: command "nosuch" not found in container "c1"\n',
-        ),
-        (
-            SAID % (b"Permission denied", b"/etc"),
-            b'error: cannot run "/etc" in container "c1": Permission denied\n',
-        ),
-        (
-            SAID % (b"No such file or directory", b"/x") + b"more",
-            b'error: cannot run "/x" in container "c1": No such file or directory '
-            b"(itself, or the interpreter that it needs)\nmore",
-        ),
-        (b"sh: nosuch: not found\n", b"sh: nosuch: not found\n"),
-        (b"\xff\x00", b"\xff\x00"),
-        (SAID[:-1], None),
-        (b"lxc-", b"lxc-"),
-    ],
-)  # fmt: skip
-def test_what_lxc_attach_says(said: bytes, shown: bytes | None) -> None:
-    process = LxcProcess(cast(asyncio.subprocess.Process, None), "c1")
-    assert process.reworded(said) == shown
+def test_only_links_to_file_systems_of_ours_count(tmp_path: Path) -> None:
+    assert attached.backing_of(tmp_path) == ""
+    ours = "wd-0123456789abcdef-c1.xfs"
+    for target, found in (("tank/data", ""), (f"/dev/vg/{ours}", ours), (f"{ours}/../x", "")):
+        (tmp_path / attached.BACKING).unlink(missing_ok=True)
+        (tmp_path / attached.BACKING).symlink_to(target)
+        assert attached.backing_of(tmp_path) == found
+
+
+async def test_a_cancelled_caller_waits_for_the_end_of_the_program(tmp_path: Path) -> None:
+    gate, mark = tmp_path / "gate", tmp_path / "mark"
+    os.mkfifo(gate)
+    begun = asyncio.create_task(attached.to_the_end(["sh", "-c", f"cat {gate} >{mark}"]))
+    writer = await asyncio.to_thread(open, gate, "w")
+    begun.cancel()
+    await asyncio.sleep(0)
+    assert not begun.done()
+    with writer:
+        writer.write("whole")
+    with pytest.raises(asyncio.CancelledError):
+        await begun
+    assert mark.read_text() == "whole"
