@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.system.dying import doom
 from tests.system.harness import Daemon
 
 POOL = "storage-pools/default"
@@ -46,9 +47,8 @@ def everything(daemon: Daemon) -> str:
 
 def die(daemon: Daemon, point: str, words: list[str]) -> None:
     """Let the daemon be killed at that point, and start the next one."""
-    (daemon.folder / "point").write_text(point)
+    doom(daemon, point)
     assert daemon.process is not None
-    daemon.process.send_signal(signal.SIGUSR2)
     assert daemon.error(*words).count("\n") <= 1
     assert daemon.process.wait() == -signal.SIGKILL
     daemon.start()

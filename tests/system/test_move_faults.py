@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.system.dying import doom
 from tests.system.harness import Daemon
 from tests.system.hosts import Pair, pair
 from tests.system.test_live_move import COUNT, goes_on, wait_running
@@ -70,9 +71,8 @@ def test_a_killed_daemon(
     hosts: Pair, before: int, which: str, point: str, on_a: list[str], on_b: list[str]
 ) -> None:
     victim: Daemon = getattr(hosts, which)
-    (victim.folder / "point").write_text(point)
+    doom(victim, point)
     assert victim.process is not None
-    victim.process.send_signal(signal.SIGUSR2)
     hosts.a.error(*moved(hosts))
     assert victim.process.wait() == -signal.SIGKILL
     victim.start()

@@ -6,7 +6,7 @@ import sys
 
 from wardian.cli.container import pair
 from wardian.cli.options import FlagError, Values
-from wardian.cli.session import FINAL, OperationFailed, Session, container_url
+from wardian.cli.session import FINAL, OperationFailed, OperationLost, Session, container_url
 from wardian.client import config
 from wardian.client.connection import ApiError, Connection, quote
 
@@ -212,6 +212,9 @@ class _Transfer:
                     raise
                 self._failures.append((url, str(error)))
                 continue
+            except OperationLost as error:
+                self._source.cancel(sending)
+                raise self._unknown(error) from None
             except BaseException:
                 self._source.cancel(sending)
                 raise
@@ -237,6 +240,10 @@ class _Transfer:
                     self._target.see_off(receiving)
                     self._failures.append((url, str(error)))
                     continue
+                self._settle(receiving, error)
+                return True
+            except OperationLost as error:  # of the source: the target's word counts
+                self._target.cancel(receiving)
                 self._settle(receiving, error)
                 return True
             except BaseException:
@@ -269,21 +276,30 @@ class _Transfer:
         self._source.see_off(sending)
         return True
 
-    def _settle(self, receiving: dict[str, Any], other: OperationFailed | None = None) -> None:
+    def _settle(self, receiving: dict[str, Any], other: ApiError | None = None) -> None:
         """Raise what the target says of its end, if that was not well: its word counts, not the source's.
 
-        other: how it ended for the source, if not well.
+        other: how it ended for the source, if not well or not known.
         """
         try:
             finished = self._target.ended(receiving)
         except ApiError as error:
-            if other is None:
-                raise
-            raise ApiError(f"{other}; whether the target has all cannot be asked: {error}") from None
-        if finished["status_code"] != FINAL:
-            if other is not None and CANCELLED in (finished["status"], other.operation["status"]):
+            raise self._unknown(other or error) from None
+        if finished["status_code"] == FINAL:
+            return
+        if isinstance(other, OperationFailed):
+            if CANCELLED in (finished["status"], other.operation["status"]):
                 raise other
-            raise OperationFailed(finished)
+        elif other is not None:
+            raise other
+        raise OperationFailed(finished)
+
+    def _unknown(self, error: ApiError) -> ApiError:
+        """That the target has all of it or nothing, and nobody knows which."""
+        return ApiError(
+            f'{error}; look whether "{self._target.remote.name}" has "{self._request["name"]}": if so it is '
+            f'complete; "{self._source.name}" was left on "{self._source.remote.name}"'
+        )
 
 
 def _is_unreachable(operation: dict[str, Any]) -> bool:

@@ -39,6 +39,10 @@ class OperationFailed(ApiError):
         self.operation = operation
 
 
+class OperationLost(ApiError):
+    """An operation was begun, and how it ended cannot be asked."""
+
+
 class Session:
     """One run of the client."""
 
@@ -68,7 +72,7 @@ class Session:
     ) -> dict[str, Any]:
         """Send a request that starts an operation and wait for its end; the operation's object.
 
-        ApiError with the operation's own message if it fails. On a terminal, progress is shown.
+        OperationFailed with its own message if it fails. On a terminal, progress is shown.
         """
         watches = sys.stdout.isatty() and not (quiet or self.quiet)
         events = open_websocket(daemon.place, "/1.0/events?type=operation") if watches else None
@@ -103,6 +107,8 @@ class Session:
                     progress()
                 found: dict[str, Any] = Connection(place).get(f"{path}/wait")
                 return found
+            except ApiError as error:
+                raise OperationLost(str(error), error.code) from None
             except KeyboardInterrupt:
                 interrupts += 1
                 self._cancel(place, path, interrupts)
