@@ -75,6 +75,16 @@ def test_iptables_as_docker_leaves_it(inside: Inside, program: str) -> None:
     assert inside(program, "-S") == before.replace("-P INPUT DROP", "-P INPUT ACCEPT")
 
 
+def test_a_chain_that_ends_in_reject(inside: Inside) -> None:
+    inside("nft", "add table inet own; add chain inet own f { type filter hook forward priority 0; }")
+    inside("nft", "add rule inet own f ct state established accept; add rule inet own f counter reject")
+    assert 'nftables chain "own f" drops traffic of wtbridge' in inside("firewall", "problem")
+    inside("firewall", "apply")
+    rules = inside("nft", "list", "chain", "inet", "own", "f")
+    assert len(marks(rules)) == 2 and rules.index("wardian") < rules.index("established")
+    assert inside("firewall", "problem") == ""
+
+
 def test_iptables_that_lets_pass_is_left_alone(inside: Inside) -> None:
     need("iptables-legacy")
     listing = inside("iptables-legacy", "-S")

@@ -150,8 +150,31 @@ def test_only_others_chains_that_drop_are_opened() -> None:
             chain("filter", "drop", "output"),
         ]
     }
-    assert [found.table for found in firewall.dropping_chains(listing)] == ["filter", "firewalld"]
-    assert [found.table for found in firewall.others_chains(listing)] == ["filter", "open", "firewalld"]
+    assert [(found.table, found.drops) for found in firewall.others_chains(listing)] == [
+        ("filter", True),
+        ("open", False),
+        ("firewalld", True),
+    ]
+
+
+COUNTED: dict[str, object] = {"counter": {"packets": 0, "bytes": 0}}
+
+
+@pytest.mark.parametrize(
+    ("expression", "refuses"),
+    [
+        ([COUNTED, {"reject": {"type": "icmpx", "expr": "admin-prohibited"}}], True),
+        ([{"log": {"prefix": "x"}}, {"drop": None}], True),
+        ([COUNTED, {"xt": {"type": "target", "name": "REJECT"}}], True),
+        ([{"xt": {"type": "match", "name": "conntrack"}}, COUNTED, {"accept": None}], False),
+        ([{"limit": {"rate": 5, "per": "second"}}, {"drop": None}], False),
+        ([{"xt": {"type": "target", "name": "TRACE"}}], False),
+        ([COUNTED], False),
+    ],
+)
+def test_a_chain_whose_last_rule_refuses_is_closed(expression: list[object], refuses: bool) -> None:
+    rules = [{"rule": {"expr": [{"match": {}}, {"drop": None}]}}, {"rule": {"expr": expression}}]
+    assert firewall.refuses_all({"nftables": [{"chain": {}}, *rules]}) is refuses
 
 
 @pytest.mark.parametrize(

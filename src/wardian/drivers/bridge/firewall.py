@@ -8,7 +8,7 @@ bridge. When that firewall is reloaded the mark is gone; `problem` then says so 
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,7 +124,7 @@ def _services(bridge: str) -> list[list[Json]]:
 
 @dataclass(frozen=True)
 class Chain:
-    """A base chain of another firewall. drops: what it does not know."""
+    """A base chain of another firewall. drops: what it does not know, by its policy."""
 
     family: str
     table: str
@@ -154,9 +154,18 @@ def others_chains(listing: Mapping[str, Any]) -> list[Chain]:
     return [chain for chain in found if not chain.table.startswith("wardian_")]
 
 
-def dropping_chains(listing: Mapping[str, Any]) -> list[Chain]:
-    """Those of them that drop (or, as firewalld's, reject) by default."""
-    return [chain for chain in others_chains(listing) if chain.drops]
+def refuses_all(listing: Mapping[str, Any]) -> bool:
+    """From `nft -j list chain`: whether a rule of it drops or rejects whatever comes to it."""
+    rules = [item["rule"] for item in listing.get("nftables", []) if "rule" in item]
+    return any(_is_refusal(rule.get("expr", [])) for rule in rules)
+
+
+def _is_refusal(expression: Sequence[Json]) -> bool:
+    statements = [each for each in expression if not each.keys() & {"counter", "log"}]
+    if len(statements) != 1:
+        return False
+    by_iptables = statements[0].get("xt", {}) == {"type": "target", "name": "REJECT"}
+    return by_iptables or bool(statements[0].keys() & {"drop", "reject"})
 
 
 def accept_commands(chain: Chain, bridge: str) -> list[Json]:
@@ -188,13 +197,23 @@ async def _list(*words: str) -> Mapping[str, Any]:
     return found
 
 
+async def _rules_of(chain: Chain) -> Mapping[str, Any]:
+    return await _list("-a", "list", "chain", chain.family, chain.table, chain.name)
+
+
+async def _closed_chains() -> AsyncIterator[tuple[Chain, Mapping[str, Any]]]:
+    """Chains of others that let nothing pass which they do not know, and their rules."""
+    for chain in others_chains(await _list("list", "chains")):
+        listing = await _rules_of(chain)
+        if chain.drops or refuses_all(listing):
+            yield chain, listing
+
+
 async def apply(bridge: str, config: Mapping[str, str]) -> None:
     """Put our table in place and open the others for the bridge."""
     await _nft(f'set up the firewall of network "{bridge}"', table_commands(bridge, config))
-    for chain in dropping_chains(await _list("list", "chains")):
-        if not marked_handles(
-            await _list("-a", "list", "chain", chain.family, chain.table, chain.name), bridge
-        ):
+    async for chain, listing in _closed_chains():
+        if not marked_handles(listing, bridge):
             try:
                 await _nft(f'let network "{bridge}" pass {chain.owner}', accept_commands(chain, bridge))
             except HostFailed as error:  # a table may belong to the process that made it; `problem` tells
@@ -210,7 +229,7 @@ async def remove(bridge: str) -> None:
         [{"add": {"table": table}}, {"delete": {"table": table}}],
     )
     for chain in others_chains(await _list("list", "chains")):
-        listing = await _list("-a", "list", "chain", chain.family, chain.table, chain.name)
+        listing = await _rules_of(chain)
         place = {"family": chain.family, "table": chain.table, "chain": chain.name}
         doomed = [{"delete": {"rule": {**place, "handle": h}}} for h in marked_handles(listing, bridge)]
         if doomed:
@@ -221,8 +240,7 @@ async def remove(bridge: str) -> None:
 async def problem(bridge: str) -> str:
     """One line on what keeps the bridge's traffic from flowing, and what to type; or ""."""
     try:
-        for chain in dropping_chains(await _list("list", "chains")):
-            listing = await _list("-a", "list", "chain", chain.family, chain.table, chain.name)
+        async for chain, listing in _closed_chains():
             if marked_handles(listing, bridge):
                 continue
             if chain.table != FIREWALLD:
