@@ -590,6 +590,12 @@ class FakeRuntime:
     def forget(self, name: str) -> None:
         pass
 
+    def forget_logs(self, name: str) -> None:
+        pass
+
+    def expire_logs(self, known: Collection[str], running: Collection[str]) -> None:
+        pass
+
     def rename(self, name: str, new: str) -> None:
         pass
 
@@ -736,7 +742,7 @@ def make_host(root: Path, faults: Faults | None = None) -> Host:
     """A host of fakes below the folder, ready to serve and with nothing in it."""
     faults = faults or Faults()
     paths = Paths.of(str(root))
-    for folder in (paths.images, paths.containers, paths.backups, paths.logs):
+    for folder in (paths.images, paths.containers, paths.snapshots, paths.backups, paths.logs):
         folder.mkdir(parents=True)
     events = Events()
     host = Host(

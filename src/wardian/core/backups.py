@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 
-from wardian.core import containers, foreign, images, pools, publish, snapshots, travel
+from wardian.core import containers, foreign, images, places, pools, publish, snapshots, travel
 from wardian.core.events import timestamp
 from wardian.core.host import Host
 from wardian.core.operations import Operation
@@ -243,6 +243,7 @@ async def _restore(host: Host, archive: Path, wanted: str, pool: str) -> str:
     async with host.operations.lock(name, "create"), Undo() as undo:
         await host.records.containers.insert(draft)
         undo.on_failure(containers.discard, host, draft)
+        host.runtime.forget_logs(draft.name)
         if index.transport:
             await _receive(host, archive, draft, index)
         else:
@@ -255,6 +256,7 @@ async def _restore(host: Host, archive: Path, wanted: str, pool: str) -> str:
             draft, merged, await containers.wanted_idmap(host, draft.name, merged)
         )
         await host.records.containers.replace(replace(made, pending=""))
+        await places.settle(host, made.name)
         undo.keep()
     return name
 

@@ -21,6 +21,7 @@ from wardian.core import (
     image_sources,
     images,
     owners,
+    places,
     pool_choice,
     pools,
     reservations,
@@ -368,6 +369,7 @@ async def _create(host: Host, draft: Container, request: ContainerCreate, operat
     async with Undo() as undo, AsyncExitStack() as held:
         await host.records.containers.insert(draft)
         undo.on_failure(discard, host, draft)
+        host.runtime.forget_logs(draft.name)
         container = draft
         image = None
         if request.source.type == "image":
@@ -387,6 +389,7 @@ async def _create(host: Host, draft: Container, request: ContainerCreate, operat
         await _fill(host, container, image, result, operation)
         container = await owners.fill(host, container, wanted)
         await host.records.containers.replace(replace(container, pending=""))
+        await places.settle(host, container.name)
         undo.keep()
     host.events.lifecycle("container-created", url(draft.name))
 
@@ -464,6 +467,7 @@ async def discard(host: Host, container: Container) -> None:
             (host.paths.backups / packed.file).unlink(missing_ok=True)
             await host.records.backups.delete(packed.name)
         await host.records.containers.delete(container.name)
+        await places.settle(host, container.name)
 
 
 def writable(container: Container) -> dict[str, Any]:

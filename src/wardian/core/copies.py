@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from wardian.core import containers, memory, owners, pool_moves, snapshots, travel
+from wardian.core import containers, memory, owners, places, pool_moves, snapshots, travel
 from wardian.core.containers import volume
 from wardian.core.host import Host
 from wardian.core.operations import Operation
@@ -116,6 +116,7 @@ async def _copy(
     async with Undo() as undo:
         await host.records.containers.insert(draft)
         undo.on_failure(containers.discard, host, draft)
+        host.runtime.forget_logs(draft.name)
         merged = await containers.check(host, draft)
         made, wanted = await containers.settled(host, draft, merged)
         for snapshot in along:
@@ -133,6 +134,7 @@ async def _copy(
         await containers.apply_quota(host, draft, merged)
         made = await owners.fill(host, made, wanted)
         await host.records.containers.replace(replace(made, pending=""))
+        await places.settle(host, made.name)
         undo.keep()
     host.events.lifecycle("container-created", containers.url(draft.name))
 
@@ -216,6 +218,8 @@ async def _settle(host: Host, renamed: Container) -> None:
         batch.delete(packed, found.name, revision=await packed.revision(found.name))
     await batch.commit()
     host.runtime.rename(now.name, renamed.name)
+    for name in (now.name, renamed.name):
+        await places.settle(host, name)
 
 
 async def finish_rename(host: Host, renamed: Container) -> None:

@@ -13,7 +13,17 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from wardian.core import containers, device_plugs, foreign, lifecycle, memory, owners, pools, snapshots
+from wardian.core import (
+    containers,
+    device_plugs,
+    foreign,
+    lifecycle,
+    memory,
+    owners,
+    places,
+    pools,
+    snapshots,
+)
 from wardian.core.host import Host
 from wardian.core.migration_source import STAGE, connected
 from wardian.core.operations import Operation
@@ -273,6 +283,7 @@ async def _create(host: Host, line: Wire, draft: Container, offer: Offer, operat
     async with Undo() as undo:
         await host.records.containers.insert(draft)
         undo.on_failure(containers.discard, host, draft)
+        host.runtime.forget_logs(draft.name)
         async with _agreed(host, line, draft, offer, operation) as arrival:
             await _take_all(host, arrival, containers.volume(draft.name), None)
         merged = await _check(host, draft, None)
@@ -289,6 +300,7 @@ async def _create(host: Host, line: Wire, draft: Container, offer: Offer, operat
         if goes_on:
             await lifecycle.go_on(host, made.name)
             await finish_arrival(host, made)
+        await places.settle(host, made.name)
         undo.keep()
     host.events.lifecycle("container-created", containers.url(draft.name))
 
@@ -323,6 +335,7 @@ async def _refresh(host: Host, line: Wire, draft: Container, offer: Offer, opera
     await owners.finish(host, made)
     await memory.remove(host, made)
     await containers.apply_quota(host, made, merged)
+    await places.settle(host, made.name)
     host.events.lifecycle("container-updated", containers.url(draft.name))
 
 

@@ -11,7 +11,7 @@ from secrets import token_hex
 
 from msgspec.structs import replace
 
-from wardian.core import containers, foreign, owners, snapshots, travel
+from wardian.core import containers, foreign, owners, places, snapshots, travel
 from wardian.core.containers import volume
 from wardian.core.host import Host
 from wardian.core.operations import Operation
@@ -117,6 +117,7 @@ async def finish(host: Host, container: Container) -> None:
         await storage.delete(snapshots.volume_of(snapshot.name))
     await storage.delete(volume(container.name))
     await host.records.containers.change(container.name, lambda now: replace(now, pending="", origin=""))
+    await places.settle(host, container.name)
 
 
 # --- refresh -----------------------------------------------------------------------------------
@@ -211,6 +212,7 @@ class _Refresh:
             await snapshots.remove(host, old)
         for new, own_name in made:
             await self._show(new, own_name)
+        await places.settle(host, self.copy.name)
 
     def _begun(self, one: Snapshot) -> Snapshot:
         """The record of a snapshot in the making; under another name if a stale one has its own."""

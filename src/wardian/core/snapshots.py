@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 
-from wardian.core import containers, lifecycle, memory
+from wardian.core import containers, lifecycle, memory, places
 from wardian.core.containers import volume
 from wardian.core.events import shown_time, timestamp
 from wardian.core.host import Host, Precondition, no_precondition
@@ -194,6 +194,7 @@ async def take(
         else:
             await storage.snapshot(volume(container.name), volume_of(snapshot.name), still)
         await host.records.snapshots.replace(replace(snapshot, pending=""))
+        await places.settle(host, container.name)
         undo.keep()
     host.events.lifecycle("container-snapshot-created", url(snapshot))
     return replace(snapshot, pending="")
@@ -417,6 +418,7 @@ async def _settle_rename(host: Host, renamed: Snapshot) -> None:
     batch.replace(table, replace(renamed, pending="", origin=""), revision=revision)
     batch.delete(table, renamed.origin, revision=await table.revision(renamed.origin))
     await batch.commit()
+    await places.settle(host, renamed.container)
 
 
 async def finish_rename(host: Host, renamed: Snapshot) -> None:
@@ -443,6 +445,7 @@ async def remove(host: Host, snapshot: Snapshot) -> None:
     storage = await _storage(host, snapshot)
     await storage.delete(volume_of(snapshot.name))
     await host.records.snapshots.delete(snapshot.name)
+    await places.settle(host, snapshot.container)
     host.events.lifecycle("container-snapshot-deleted", url(snapshot))
 
 

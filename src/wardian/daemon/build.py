@@ -39,6 +39,7 @@ def make_folders(paths: Paths) -> None:
     for folder, mode in (
         (paths.root, 0o711),
         (paths.containers, 0o711),
+        (paths.snapshots, 0o700),
         (paths.pools, 0o711),
         (paths.devices, 0o711),
         (paths.images, 0o700),

@@ -26,7 +26,9 @@ from wardian.core import (
     hotplug,
     images,
     lifecycle,
+    log_upkeep,
     networks,
+    places,
     pools,
     profiles,
     recovery,
@@ -81,6 +83,7 @@ class Daemon:
                     self._serving(host, listener),
                     upkeep(host),
                     snapshot_schedule.running(host),
+                    log_upkeep.running(host),
                     hotplug.following(host),
                 ):
                     start_up = asyncio.create_task(_start_up(host), name="start-up")
@@ -172,6 +175,7 @@ async def _start_up(host: Host) -> None:
         recovery.sweep,
         volumes.sweep,
         backups.sweep,
+        places.settle_all,
         images.sweep,
         networks.open_all,
         lifecycle.settle_devices,

@@ -50,6 +50,11 @@ class Paths:
         return self.root / "containers"
 
     @property
+    def snapshots(self) -> Path:
+        """Links to the files of snapshots, a folder per container."""
+        return self.root / "snapshots"
+
+    @property
     def devices(self) -> Path:
         """What devices of running containers are made of on the host, a folder per container."""
         return self.root / "devices"

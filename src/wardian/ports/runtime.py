@@ -250,6 +250,15 @@ class Runtime(Protocol):
     def forget(self, name: str) -> None:
         """Remove the run-time folder of a container that is deleted; its logs stay."""
 
+    def forget_logs(self, name: str) -> None:
+        """A container is new: remove the logs of an earlier one of this name."""
+
+    def expire_logs(self, known: Collection[str], running: Collection[str]) -> None:
+        """Remove logs that did not change for two days, and those of containers that are gone after one.
+
+        known, running: names of the containers there are, and of those that run. Blocks.
+        """
+
     def rename(self, name: str, new: str) -> None:
         """A stopped container has a new name: its logs follow, its run-time folder goes."""
 

@@ -50,7 +50,7 @@ def test_what_is_restored_gets_console_and_interfaces_from_elsewhere() -> None:
         "lxc.net.0.type = empty",
         "lxc.console.path = none",
         "lxc.hook.post-stop = /bin/sh end",
-        "lxc.rootfs.path = dir:/lxd/containers/c1/rootfs",
+        "lxc.rootfs.path = dir:/lxd/containers/c1/restored",
     ):
         assert line in again.splitlines()
     assert "idmap=container" not in again and "apparmor" not in again

@@ -36,7 +36,7 @@ OLDEST = (((6, 16), (4, 2)), ((5, 0), (4, 0)))
 COMPLETE = "stats-dump"
 """The file that CRIU writes last."""
 
-ROOT = "rootfs"
+ROOT = "restored"
 CONSOLE = "console.tty"
 DEVICES = "devices.json"
 WATCHED = "watched.json"

@@ -13,11 +13,12 @@ import os
 import re
 import shutil
 import signal
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from wardian.drivers.runtime import checkpoint, obstacles, render, services
+from wardian.drivers.runtime import checkpoint, logs, obstacles, render, services
 from wardian.drivers.runtime.apparmor import AppArmor
 from wardian.drivers.runtime.attached import LxcProcess
 from wardian.errors import HostFailed, InvalidInput
@@ -447,16 +448,22 @@ class Lxc:
         self._pid_file(name).unlink(missing_ok=True)
         (self._seccomp / name).unlink(missing_ok=True)
         self._apparmor.forget(name)
-        try:
+        with contextlib.suppress(OSError):  # not there, or links are in it
             (self._paths.containers / name).rmdir()
-        except FileNotFoundError:
-            pass
+
+    def forget_logs(self, name: str) -> None:
+        """See ports.Runtime."""
+        shutil.rmtree(self.log_folder(name), ignore_errors=True)
+
+    def expire_logs(self, known: Collection[str], running: Collection[str]) -> None:
+        """See ports.Runtime."""
+        logs.expire(self._paths.logs, known, running, time.time())
 
     def rename(self, name: str, new: str) -> None:
         """See ports.Runtime."""
         self.forget(name)
         old_logs, new_logs = self.log_folder(name), self.log_folder(new)
-        shutil.rmtree(new_logs, ignore_errors=True)  # of a container that had this name before
+        self.forget_logs(new)
         try:
             os.rename(old_logs, new_logs)
         except FileNotFoundError:
