@@ -22,7 +22,7 @@ from wardian.core import (
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.errors import InvalidInput, NotFound
-from wardian.model import names
+from wardian.model import filters, names
 from wardian.model.requests import ContainerCreate, ContainerPost, ContainerUpdate, ExecRequest, StateChange
 
 LOG_FILE = re.compile(r"(lxc|console)\.log(\.old|\.1)?|lxc\.conf|(migration|snapshot)_[\w.:+-]+\.log")
@@ -33,12 +33,17 @@ KEPT_LOGS = ("lxc.log", "lxc.conf")
 
 async def list_containers(host: Host, request: Request) -> web.Response:
     """URLs, objects (recursion=1) or full objects (recursion=2, `fields` limits the parts)."""
-    if request.recursion == 0:
+    wanted = request.filter
+    if request.recursion == 0 and not wanted:
         return replies.sync([f"{request.prefix}/{c.name}" for c in await containers.every(host)])
     asked = frozenset(request.query.get("fields", "").split(",")) - {""}
     if unknown := asked - state.FIELDS:
         raise InvalidInput(f'argument "fields": unknown part "{sorted(unknown)[0]}"')
-    return replies.sync(await state.listing(host, request.recursion, asked or state.FIELDS))
+    found = await state.listing(host, request.recursion, asked or state.FIELDS)
+    shown = [one for one in found if filters.fits(wanted, one)]
+    if request.recursion == 0:
+        return replies.sync([f"{request.prefix}/{one['name']}" for one in shown])
+    return replies.sync(shown)
 
 
 async def create(host: Host, request: Request) -> web.Response:

@@ -15,6 +15,7 @@ from wardian.core.host import Host
 from wardian.core.images import AliasWrite, ImageWrite, Import
 from wardian.core.operations import Operation
 from wardian.errors import AlreadyExists, InvalidInput, NotFound
+from wardian.model import filters
 from wardian.model import image as image_model
 from wardian.model.container import Image
 from wardian.model.requests import ImageCreate
@@ -26,10 +27,13 @@ CHUNK = 1024 * 1024
 
 async def list_images(host: Host, request: Request) -> web.Response:
     """URLs, or objects with recursion=1; guests see public images."""
+    wanted = request.filter
     found = [i for i in await host.records.images.all() if request.trusted or i.public]
+    aliases = await host.records.aliases.all() if request.recursion or wanted else []
+    if wanted:
+        found = [image for image in found if filters.fits(wanted, images.render(image, aliases))]
     if not request.recursion:
         return replies.sync([images.url(image.fingerprint) for image in found])
-    aliases = await host.records.aliases.all()
     return replies.sync([images.render(image, aliases) for image in found])
 
 

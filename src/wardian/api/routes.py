@@ -15,6 +15,8 @@ from wardian.api import bodies, replies
 from wardian.api.auth import Caller
 from wardian.core.host import Host
 from wardian.errors import InvalidInput, StaleRevision
+from wardian.model import filters
+from wardian.model.filters import Clause
 
 T = TypeVar("T")
 
@@ -41,6 +43,11 @@ class Request:
         """0, 1 or 2; anything else counts as 0. `2;fields=...` is 2."""
         text = self.query.get("recursion", "0").partition(";")[0]
         return int(text) if text in ("1", "2") else 0
+
+    @property
+    def filter(self) -> list[Clause]:
+        """What is wanted of a collection; nothing: all. Strangers write no patterns."""
+        return filters.parse(self.query.get("filter", ""), patterns=self.trusted)
 
     @property
     def is_dry_run(self) -> bool:

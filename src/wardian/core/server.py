@@ -44,6 +44,7 @@ EXTENSIONS = (
     "instance_get_full",
     "instances",
     "event_lifecycle",
+    "api_filtering",
     "image_force_refresh",
     "operation_description",
     "container_only_migration",
