@@ -177,3 +177,42 @@ def test_names_with_spaces_logs_that_are_gone_and_a_folder_in_the_way(
     assert api.ask("DELETE", f"{url}/logs/migration_x.log").status == 404
     in_the_way = api.ask("POST", f"{url}/files?path=/", "content")
     assert (in_the_way.status, in_the_way.body["error"]) == (500, "Path already exists as a directory")
+
+
+def test_collections_are_filtered(daemon: Daemon, api: Api, name: str) -> None:
+    daemon.lxc("init", "bb", name, "-c", "user.kind=a b")
+    url = f"/1.0/instances/{name}"
+    path = "/1.0/instances?filter="
+    assert api.ask("GET", f"{path}name%20eq%20%5E{name[:-1]}").metadata == [url]
+    by_key = api.ask("GET", f'{path}config.user.kind+eq+"a+b"&recursion=2'.replace('"', "%22")).metadata
+    assert [one["name"] for one in by_key] == [name] and "state" in by_key[0]
+    assert api.ask("GET", f"{path}name+eq+{name}+and+status+eq+Running&recursion=1").metadata == []
+    assert "FIELD eq VALUE" in api.ask("GET", f"{path}name").body["error"]
+    assert len(api.ask("GET", "/1.0/images?filter=properties.os+eq+busybox").metadata) == 1
+    assert api.ask("GET", "/1.0/images?filter=properties.os+eq+other&recursion=1").metadata == []
+
+
+def test_requests_as_later_clients_write_them(daemon: Daemon, api: Api, name: str) -> None:
+    nothing = {"name": "", "type": "", "pool": "", "certificate": "", "mode": "", "secrets": None}
+    volumes = "/1.0/storage-pools/default/volumes/custom"
+    made = api.ask("POST", volumes, {"name": "v-later", "source": nothing, "content_type": "filesystem"})
+    assert made.status == 201, made.body
+    assert api.ask("DELETE", f"{volumes}/v-later").status == 200
+    bridge = {"name": f"{daemon.bridge}b", "type": "", "config": {"ipv4.address": "none"}}
+    assert api.ask("POST", "/1.0/networks", bridge).status == 201
+    assert api.ask("DELETE", f"/1.0/networks/{bridge['name']}").status == 200
+    daemon.lxc("init", "bb", name)
+    packed = api.run("POST", f"/1.0/instances/{name}/backups", {"name": "", "expires_at": None})
+    assert packed["resources"]["backups"] == ["/1.0/backups/backup0"]
+    source = {"type": "copy", "source": name, "refresh": True}
+    present = api.ask("GET", f"/1.0/instances/{name}").metadata
+    changes: list[tuple[dict[str, Any], str]] = [({}, ""), ({"profiles": []}, "lxc config")]
+    for change, words in changes:
+        body = {**{key: present[key] for key in ("config", "devices", "profiles")}, **change}
+        begun = api.ask("POST", "/1.0/instances", {"name": f"{name}-2", "source": source, **body})
+        assert words in begun.body.get("error", ""), begun.body
+        if begun.status == 202:
+            api.ask("GET", f"{begun.body['operation']}/wait")
+            again = api.run("POST", "/1.0/instances", {"name": f"{name}-2", "source": source, **body})
+            assert again["err"] == ""
+    daemon.lxc("delete", f"{name}-2")

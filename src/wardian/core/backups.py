@@ -104,7 +104,9 @@ async def create(host: Host, name: str, request: BackupCreate) -> Operation:
         host.events.lifecycle("container-backup-created", url(made))
 
     listed = containers.resources(container.name)
-    listed["backups"] = [url(made)]
+    listed["backups"] = [
+        f"/1.0/backups/{quote(made.own_name)}"
+    ]  # no address: later clients cut the name out
     return host.operations.start("Backing up container", work, resources=listed, may_cancel=True)
 
 

@@ -39,7 +39,7 @@ async def create(host: Host, request: ContainerCreate) -> Operation:
     only = request.source.container_only or request.source.instance_only
     if await host.records.containers.find(name) is not None:
         if request.source.refresh and "/" not in request.source.source:
-            if request.config or request.devices or request.profiles is not None:
+            if await _asks_for_more(host, request):
                 raise InvalidInput(
                     f'container "{name}" exists: a refresh brings files and snapshots up to date and keeps '
                     "its configuration; change that with `lxc config`"
@@ -72,6 +72,19 @@ async def create(host: Host, request: ContainerCreate) -> Operation:
     for kind, urls in containers.resources(was.name).items():
         listed[kind] += urls
     return host.operations.start("Creating container", work, resources=listed, may_cancel=True)
+
+
+async def _asks_for_more(host: Host, request: ContainerCreate) -> bool:
+    """Whether the copy is to be other than its source. Later clients send what the source has, too."""
+    source = await host.records.containers.find(request.source.source)
+    if source is None:
+        return False  # said by whoever looks for it
+    wanted = {k: v for k, v in (request.config or {}).items() if not k.startswith("volatile.")}
+    return bool(
+        wanted.items() - source.config.items()
+        or request.devices not in (None, {}, source.devices)
+        or request.profiles not in (None, source.profiles)
+    )
 
 
 async def _source(host: Host, text: str) -> tuple[str, Container, Snapshot | None]:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -102,12 +103,12 @@ async def used_by(host: Host, name: str) -> list[str]:
         known = [profiles[p] for p in container.profiles if p in profiles]
         if uses(containers.merged(container, known).devices):
             found.append(containers.url(container.name))
-    return found + [f"/1.0/profiles/{p.name}" for p in profiles.values() if uses(p.devices)]
+    return found + [f"/1.0/profiles/{quote(p.name)}" for p in profiles.values() if uses(p.devices)]
 
 
 async def create(host: Host, request: NetworkWrite) -> Network:
     """Make a managed bridge; all or nothing."""
-    if request.type != "bridge":
+    if request.type not in ("", "bridge"):
         raise InvalidInput(f'field "type": "{request.type}" is not supported (there is: bridge)')
     config = {key: value for key, value in (request.config or {}).items() if value}
     network.check(request.name, config)

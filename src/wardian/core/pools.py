@@ -3,6 +3,7 @@
 import logging
 from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -139,7 +140,7 @@ async def used_by(host: Host, name: str) -> list[str]:
     found += [volumes.url(volume) for volume in await volumes.every(host, name)]
     for profile in await host.records.profiles.all():
         if any(device.get("pool") == name for device in profile.devices.values()):
-            found.append(f"/1.0/profiles/{profile.name}")
+            found.append(f"/1.0/profiles/{quote(profile.name)}")
     return found
 
 

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import quote
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -35,6 +36,15 @@ class VolumeSource(Struct, forbid_unknown_fields=True):
     type: str = "copy"
     name: str = ""
     pool: str = ""
+    # Sent by later clients:
+    certificate: str = ""
+    mode: str = ""
+    operation: str = ""
+    project: str = ""
+    location: str = ""
+    secrets: dict[str, str] | None = None
+    refresh: Literal[False] = False
+    volume_only: bool = False
 
 
 class VolumeWrite(Struct, forbid_unknown_fields=True):
@@ -52,6 +62,11 @@ class VolumeWrite(Struct, forbid_unknown_fields=True):
     created_at: Any = None
     location: Any = None
     used_by: Any = None
+
+    def __post_init__(self) -> None:
+        """Later clients say of an empty volume, too, what it is a copy of: nothing."""
+        if self.source is not None and self.source.type in ("", "none") and not self.source.name:
+            self.source = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +154,7 @@ async def used_by(host: Host, volume: CustomVolume) -> list[str]:
         known = [profiles[name] for name in container.profiles if name in profiles]
         if uses(expand.expand_devices(known, container.devices)):
             found.append(f"/1.0/containers/{container.name}")
-    return found + [f"/1.0/profiles/{p.name}" for p in profiles.values() if uses(p.devices)]
+    return found + [f"/1.0/profiles/{quote(p.name)}" for p in profiles.values() if uses(p.devices)]
 
 
 async def render(host: Host, record: CustomVolume) -> dict[str, Any]:
