@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from tests.contracts.test_storage import NEEDING, ONE, SNAPSHOT, TWO, files_of, fill
+from wardian.core import travel
 from wardian.drivers.storage import lvm, zfs
 from wardian.drivers.storage.attached import mounted
+from wardian.drivers.storage.dir import DirStorage
 from wardian.errors import HostFailed, InvalidInput, OutOfSpace
 from wardian.linux import holders, mounts, process
 from wardian.ports.storage import Volume
@@ -251,6 +253,32 @@ async def test_a_thin_volume_grows_and_shrinks_with_its_file_system(tmp_path: Pa
         await made.set_quota(ONE, 32 << 20)
     await made.delete(ONE)
     await made.delete_pool()
+
+
+@pytest.mark.skipif("not lvm.is_available()", reason="this kernel has no device-mapper: runs in tests/vm")
+async def test_a_volume_is_as_large_as_it_is_to_be_before_it_is_filled(tmp_path: Path) -> None:
+    made, other = (
+        pool("lvm", tmp_path, image=tmp_path / "pool.img", size_bytes=200 << 20),
+        tmp_path / "other",
+    )
+    source = DirStorage("other", other)
+    for storage in (made, source):
+        await storage.create_pool()
+    for volume in (ONE, SNAPSHOT):
+        await source.create(volume)
+        (source.path(volume) / "big").write_bytes(os.urandom(1 << 20) * 70)
+        with pytest.raises(OutOfSpace):
+            await travel.carry(source, volume, made, volume, travel.uncounted)
+        with pytest.raises(OutOfSpace):
+            await travel.carry(source, volume, made, volume, travel.uncounted, size_bytes=68 << 20)
+        assert await made.volumes() == []
+        await travel.carry(source, volume, made, volume, travel.uncounted, size_bytes=100 << 20)
+        await made.mount(volume)
+        assert (made.path(volume) / "big").stat().st_size == 70 << 20
+        await made.delete(volume)
+        await source.delete(volume)
+    for storage in (made, source):
+        await storage.delete_pool()
 
 
 @pytest.mark.parametrize("driver", BOTH)

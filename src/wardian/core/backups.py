@@ -328,4 +328,6 @@ async def _receive(host: Host, archive: Path, draft: Container, index: Index) ->
 async def _fill(host: Host, archive: Path, draft: Container, member: str) -> None:
     storage, volume = host.storage.get(draft.pool), containers.volume(draft.name)
     await storage.create(volume)
+    if storage.traits.size_bytes:  # it could not hold more until then
+        await containers.apply_quota(host, draft, await containers.expanded(host, draft))
     await host.rootfs.extract(archive, member, storage.path(volume), host.idmap or IdMap())

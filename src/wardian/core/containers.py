@@ -410,9 +410,14 @@ async def _fill(
 
 async def apply_quota(host: Host, container: Container, merged_config: Expanded) -> None:
     """Bound the volume of a container as its root disk says."""
+    if size := root_size(merged_config):
+        await host.storage.get(container.pool).set_quota(volume(container.name), size)
+
+
+def root_size(merged_config: Expanded) -> int | None:
+    """What the root disk is bounded to, in bytes."""
     _, root = expand.root_device(merged_config.devices)
-    if root.get("size"):
-        await host.storage.get(container.pool).set_quota(volume(container.name), parse_size(root["size"]))
+    return parse_size(root["size"]) if root.get("size") else None
 
 
 # --- delete ------------------------------------------------------------------------------------

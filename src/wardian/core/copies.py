@@ -141,7 +141,9 @@ async def _copy(
                 await storage.snapshot(one, _of_copy(one, draft))
             await storage.copy(source, volume(draft.name), still)
         else:
-            carrier = pool_moves.Carrier(host.storage.get(pool), host.storage.get(draft.pool), count)
+            carrier = pool_moves.Carrier(
+                host.storage.get(pool), host.storage.get(draft.pool), count, containers.root_size(merged)
+            )
             await carrier.all([*taken, source], lambda one: _of_copy(one, draft, source))
         await memory.remove(host, draft)
         await containers.apply_quota(host, draft, merged)

@@ -23,6 +23,7 @@ from wardian.core import (
     places,
     pools,
     snapshots,
+    travel,
 )
 from wardian.core.host import Host
 from wardian.core.migration_source import STAGE, connected
@@ -195,6 +196,8 @@ class _Arrival:
     coming: dict[str, Snapshot]
     """Those that will be sent."""
     meter: Meter
+    size_bytes: int | None
+    """What the container's root disk is bounded to."""
 
     def volume_of(self, own_name: str) -> Volume:
         """The volume of a snapshot."""
@@ -222,7 +225,9 @@ async def _agreed(
             await locks.enter_async_context(host.operations.lock(snapshot.name, "refresh"))
         origins = {s.own_name: await storage.origin(snapshots.volume_of(s.name)) for s in held}
         await line.say(Answer(transport=transport, wanted=list(coming), origins=origins))
-        yield _Arrival(line, storage, draft, transport, offered, coming, Meter(operation, STAGE, None))
+        size = containers.root_size(await containers.expanded(host, draft))
+        meter = Meter(operation, STAGE, None)
+        yield _Arrival(line, storage, draft, transport, offered, coming, meter, size)
 
 
 async def _take_all(host: Host, arrival: _Arrival, target: Volume, like: Volume | None) -> None:
@@ -267,7 +272,7 @@ async def _take(arrival: _Arrival, own_name: str, target: Volume, base: Volume |
     storage, transport = arrival.storage, arrival.transport
 
     async def work(fd: int) -> None:
-        await storage.receive(target, fd, transport, base)
+        await travel.receive(storage, target, fd, transport, base, arrival.size_bytes)
 
     came = await arrival.line.receive(work, lambda position: arrival.meter(before + position))
     sent = await arrival.line.hear(Done)

@@ -34,12 +34,14 @@ class Carrier:
     source: Storage
     target: Storage
     count: Count
+    size_bytes: int | None
+    """What the container's root disk is bounded to."""
 
     async def all(self, along: Sequence[Volume], made: Callable[[Volume], Volume]) -> None:
         """Carry volumes, oldest first; made: what each is called in the other pool."""
         bases: tuple[Volume, Volume] | None = None
         for one in along:
-            await travel.carry(self.source, one, self.target, made(one), self.count, bases)
+            await travel.carry(self.source, one, self.target, made(one), self.count, bases, self.size_bytes)
             bases = (one, made(one)) if one.is_snapshot else None
 
 
@@ -96,9 +98,11 @@ async def _move(
     async with Undo() as undo:
         await table.change(name, lambda now: replace(now, pending="move", origin=pool))
         undo.on_failure(finish, host, replace(before, pending="move", origin=pool))
-        carrier = Carrier(host.storage.get(before.pool), host.storage.get(pool), count)
+        merged = await containers.expanded(host, after)
+        size = containers.root_size(merged)
+        carrier = Carrier(host.storage.get(before.pool), host.storage.get(pool), count, size)
         await carrier.all([*(snapshots.volume_of(s.name) for s in along), volume(name)], lambda one: one)
-        await containers.apply_quota(host, after, await containers.expanded(host, after))
+        await containers.apply_quota(host, after, merged)
         begun = replace(after, pending="move", origin=before.pool)
         batch = host.records.batch()
         batch.replace(table, begun, revision=await table.revision(name))

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from wardian.core.operations import Operation
 from wardian.core.progress import Meter
+from wardian.core.undo import Undo
 from wardian.errors import TransferCut
 from wardian.ports.storage import Storage, Volume
 
@@ -43,17 +44,41 @@ async def carry(
     made: Volume,
     count: Count,
     bases: tuple[Volume, Volume] | None = None,
+    size_bytes: int | None = None,
 ) -> None:
     """`made` in another pool becomes like the volume, all or nothing; it may be in use meanwhile.
 
-    bases: a snapshot in the source's pool and one in the target's that is about the same.
+    bases: a snapshot in the source's pool and one in the target's that is about the same. size_bytes: see
+    `receive`.
     """
     transport = next(name for name in source.transports() if name in target.transports())
     here, there = bases or (None, None)
     if bases and transport != PIECEWISE and not await is_same(source, bases[0], target, bases[1]):
         here = there = None
     async with _joined(count) as (near, far):
-        await _both(source.send(volume, near, transport, here), target.receive(made, far, transport, there))
+        await _both(
+            source.send(volume, near, transport, here),
+            receive(target, made, far, transport, there, size_bytes),
+        )
+
+
+async def receive(
+    target: Storage, made: Volume, fd: int, transport: str, base: Volume | None, size_bytes: int | None
+) -> None:
+    """As `Storage.receive`. size_bytes: what the volume is to be bounded to.
+
+    A pool whose volumes have a size of their own could not hold more than that of a new one until then.
+    """
+    least = target.traits.size_bytes
+    if base is not None or transport != PIECEWISE or not least or (size_bytes or 0) <= least:
+        await target.receive(made, fd, transport, base)
+        return
+    async with Undo() as undo:
+        await target.create(made)
+        undo.on_failure(target.delete, made)
+        await target.set_quota(made, size_bytes)
+        await target.refresh(made, fd)
+        undo.keep()
 
 
 async def renew(source: Storage, volume: Volume, target: Storage, made: Volume, count: Count) -> None:

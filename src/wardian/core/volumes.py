@@ -253,7 +253,14 @@ async def create(
                 await storage.copy(volume_of(origin.own_name), volume)
             else:
                 source_volume = volume_of(origin.own_name)
-                await travel.carry(host.storage.get(there), source_volume, storage, volume, count)
+                await travel.carry(
+                    host.storage.get(there),
+                    source_volume,
+                    storage,
+                    volume,
+                    count,
+                    size_bytes=size_of(record),
+                )
             await apply_quota(host, record)
             made = replace(record, pending="")
             await host.records.volumes.replace(made)
@@ -264,8 +271,13 @@ async def create(
 
 async def apply_quota(host: Host, record: CustomVolume) -> None:
     """Bound the volume as its configuration says."""
-    if size := record.config.get("size"):
-        await host.storage.get(record.pool).set_quota(volume_of(record.own_name), units.parse_size(size))
+    if size := size_of(record):
+        await host.storage.get(record.pool).set_quota(volume_of(record.own_name), size)
+
+
+def size_of(record: CustomVolume) -> int | None:
+    """What it is to be bounded to, in bytes."""
+    return units.parse_size(record.config["size"]) if record.config.get("size") else None
 
 
 async def _roll_back(host: Host, storage: Storage, record: CustomVolume) -> None:

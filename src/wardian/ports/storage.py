@@ -47,6 +47,8 @@ class Traits:
     """`set_quota` works."""
     usage: bool
     """`usage` answers."""
+    size_bytes: int = 0
+    """Volumes made from nothing have this size, and hold no more until `set_quota`; 0: they have none."""
     atomic: bool = False
     """`copy` and `snapshot` keep one moment, even while the source is written to."""
 

@@ -10,7 +10,7 @@ import platform
 import re
 import shutil
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wardian.drivers.storage import attached, folders
@@ -61,6 +61,7 @@ class LvmStorage(AttachedStorage):
         self._group = group
         self._filesystem = filesystem
         self._volume_bytes = volume_bytes
+        self.traits = replace(self.traits, size_bytes=volume_bytes)
 
     # --- the pool --------------------------------------------------------------------------------
 
