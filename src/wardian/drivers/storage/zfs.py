@@ -3,16 +3,20 @@
 The pool of ZFS is in a loop file of ours, on a block device, or exists already; then a dataset in
 it may be named. A dataset that others are clones of is not deleted before one of them has been
 promoted to have its snapshots: so it can always go, and its space is free at once.
+
+A volume that is a snapshot never changes, so it is for ever what the snapshot of ZFS has that it is a
+clone of, or was received as. This has the name of the volume's dataset, and is what travels.
 """
 
 import os
 import platform
 import shutil
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from wardian.drivers.storage import attached, folders
+from wardian.drivers.storage import attached, folders, sockets, zfs_streams
 from wardian.drivers.storage.attached import AttachedStorage
 from wardian.errors import InvalidInput
 from wardian.linux import mounts, zfs
@@ -217,8 +221,20 @@ class ZfsStorage(AttachedStorage):
             await self._tool(what, "zfs", "promote", heirs[-1])  # it gets that snapshot and all before it
         origin = await self._get(what, "origin", name)
         await self._tool(what, "zfs", "destroy", "-r", name)
-        if origin != "-" and not any(moment.clones for moment in await self._moments(what, origin)):
-            await self._tool(what, "zfs", "destroy", origin)
+        if origin != "-":
+            for moment in await self._moments(what, origin):
+                await self._forget(what, moment)
+
+    async def _forget(self, what: str, moment: zfs.Moment) -> None:
+        """Remove a snapshot that nothing needs any more."""
+        dataset, _, name = moment.name.partition("@")
+        if not moment.clones and (dataset != self._address(name) or not self._is_snapshot(name)):
+            await self._tool(what, "zfs", "destroy", moment.name)
+
+    def _is_snapshot(self, backing: str) -> bool:
+        """Whether it is the dataset of a volume that is a snapshot."""
+        snapshots = (volume for volume in self._folders.volumes() if volume.is_snapshot)
+        return any(attached.backing_of(self._folders.path(volume)) == backing for volume in snapshots)
 
     async def _moments(self, what: str, name: str) -> list[zfs.Moment]:
         """Snapshots of a dataset, oldest first, or the one of that name."""
@@ -234,9 +250,8 @@ class ZfsStorage(AttachedStorage):
         argv = ("-r", "-d", "2", "-t", "snapshot", "-o", zfs.SNAPSHOT_FIELDS)
         listed = await self._tool(what, "zfs", "list", "-H", *argv, self._dataset.name)
         for moment in zfs.parse_snapshots(listed):
-            own = attached.OURS.fullmatch(moment.name.partition("@")[2])
-            if own and not moment.clones:
-                await self._tool(what, "zfs", "destroy", moment.name)
+            if attached.OURS.fullmatch(moment.name.partition("@")[2]):
+                await self._forget(what, moment)
 
     async def _attach(self, backing: str, folder: Path, *, read_only: bool) -> None:
         options = ("-o", "ro") if read_only else ()
@@ -245,6 +260,81 @@ class ZfsStorage(AttachedStorage):
 
     async def _detached(self, backing: str) -> None:
         """Nothing more is to be done."""
+
+    # --- volumes that travel ---------------------------------------------------------------------
+
+    def transports(self) -> tuple[str, ...]:
+        """See ports.Storage."""
+        return (zfs_streams.NAME, *super().transports())
+
+    async def origin(self, snapshot: Volume) -> str:
+        """See ports.Storage."""
+        what = f'read volume "{snapshot.name}"'
+        moment = await self._moment(what, snapshot)
+        return await self._get(what, "guid", moment) if moment else ""
+
+    async def _moment(self, what: str, snapshot: Volume) -> str:
+        """The snapshot of ZFS that is the same as the volume; empty if it is gone."""
+        backing = self._backing(snapshot)
+        name = self._address(backing)
+        origin = await self._get(what, "origin", name)
+        if origin.endswith(f"@{backing}"):
+            return origin
+        own = f"{name}@{backing}"
+        return own if own in [moment.name for moment in await self._moments(what, name)] else ""
+
+    async def send(self, volume: Volume, fd: int, transport: str, base: Volume | None = None) -> None:
+        """See ports.Storage."""
+        if transport != zfs_streams.NAME:
+            await super().send(volume, fd, transport, base)
+            return
+        what = f'send volume "{volume.name}"'
+        async with sockets.ending(fd), self._still(what, volume) as moment:
+            parent = await self._moment(what, base) if base else ""
+            await zfs_streams.send(moment, parent, fd, what)
+
+    @asynccontextmanager
+    async def _still(self, what: str, volume: Volume) -> AsyncIterator[str]:
+        """A snapshot of ZFS of what the volume is now, for as long as the block lasts."""
+        moment = await self._moment(what, volume) if volume.is_snapshot else ""
+        if moment:
+            yield moment
+            return
+        moment = f"{self._address(self._backing(volume))}@{attached.new_backing(volume)}"
+        await self._tool(what, "zfs", "snapshot", moment)
+        try:
+            yield moment
+        finally:
+            await self._tool(what, "zfs", "destroy", moment)
+
+    async def receive(self, volume: Volume, fd: int, transport: str, base: Volume | None = None) -> None:
+        """See ports.Storage."""
+        if transport != zfs_streams.NAME:
+            await super().receive(volume, fd, transport, base)
+            return
+        async with sockets.ending(fd):
+            with self._folders.free(volume) as place:
+                async with self._streamed(volume, fd, base) as made:
+                    folders.settle(made, place)
+
+    @asynccontextmanager
+    async def _streamed(self, volume: Volume, fd: int, base: Volume | None) -> AsyncIterator[Path]:
+        """A place beside the volume's with what a stream has."""
+        what, backing = f'receive volume "{volume.name}"', self._name(volume)
+        with self._said(what):
+            parent = await self._moment(what, base) if base else ""
+            moment = f"{self._address(backing)}@{backing}"
+            async with self._making(self._folders.path(volume), backing) as made:
+                await zfs_streams.receive(moment, parent, DATASET, fd, what)
+                if not volume.is_snapshot:
+                    await self._tool(what, "zfs", "destroy", moment)
+                await self._mount(made, backing, read_only=volume.is_snapshot)
+                if not volume.is_snapshot:
+                    folders.shut(made / attached.VOLUME, 0o711)
+                folders.check_layout(made / attached.VOLUME, volume.kind)
+                if volume.is_snapshot:
+                    await self._unmount(made)
+                yield made
 
     # --- sizes -----------------------------------------------------------------------------------
 
