@@ -41,7 +41,10 @@ def wait_running(daemon: Daemon) -> None:
 
 def goes_on(daemon: Daemon) -> int:
     """Where the counter is, once it has counted."""
-    script = 'a=$(cat /tmp/count); while test "$(cat /tmp/count)" = "$a"; do sleep 0.01; done; echo "$a"'
+    script = (
+        'until a=$(cat /tmp/count) && test "$a"; do :; done; '  # it is empty while it is written
+        'while test "$(cat /tmp/count)" = "$a"; do sleep 0.01; done; echo "$a"'
+    )
     return int(daemon.lxc("exec", "c1", "--", "sh", "-c", script))
 
 

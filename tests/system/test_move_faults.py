@@ -3,12 +3,12 @@
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.system.dying import doom
-from tests.system.harness import Daemon
+from tests.system.dying import doom, held
+from tests.system.harness import CLIENT_WITH_SITE, PYTHON, Daemon
 from tests.system.hosts import Pair, pair
 from tests.system.test_live_move import COUNT, goes_on, wait_running
 from tests.system.test_migration import Slowly
@@ -86,6 +86,66 @@ def test_a_killed_daemon(
         runs.lxc("start", "c1")
     assert goes_on(runs) > before
     assert bool(left_in(hosts.b)) == bool(on_b)
+
+
+def cut(hosts: Pair, _: "subprocess.Popen[bytes]") -> None:
+    hosts.cut()
+
+
+def kill_a(hosts: Pair, _: "subprocess.Popen[bytes]") -> None:
+    hosts.a.kill()
+
+
+def kill_b(hosts: Pair, _: "subprocess.Popen[bytes]") -> None:
+    hosts.b.kill()
+
+
+def interrupt(_: Pair, client: "subprocess.Popen[bytes]") -> None:
+    client.send_signal(signal.SIGINT)
+
+
+BROKEN = [
+    ("a", f"{CHECKPOINT}:save", cut, RUNNING, []),
+    ("a", f"{CHECKPOINT}:save", kill_b, RUNNING, []),
+    ("a", "wardian.core.migration_source:_confirmed", cut, [], RUNNING),
+    ("b", f"{CHECKPOINT}:restore", kill_a, STOPPED, RUNNING),
+    ("b", f"{CHECKPOINT}:restore", interrupt, [], RUNNING),
+    ("b", "wardian.core.wire:Wire.say 3", cut, [], RUNNING),
+    ("b", "wardian.core.wire:Wire.say 3", kill_b, STOPPED, RUNNING),
+    ("b", "wardian.core.wire:Wire.say 3", kill_a, STOPPED, RUNNING),
+]
+"""Who waits before what, what breaks meanwhile, and what is then where. The last three lose the verdict."""
+
+
+@pytest.mark.parametrize(("which", "point", "fault", "on_a", "on_b"), BROKEN)
+def test_a_break_in_each_phase(
+    hosts: Pair,
+    before: int,
+    which: str,
+    point: str,
+    fault: Callable[[Pair, "subprocess.Popen[bytes]"], None],
+    on_a: list[str],
+    on_b: list[str],
+) -> None:
+    argv = [*hosts.a.within, PYTHON, "-I", "-S", "-c", CLIENT_WITH_SITE, *moved(hosts)]
+    with held(getattr(hosts, which), point) as reached:
+        client = subprocess.Popen(argv, env=hosts.a.environment, stderr=subprocess.PIPE)
+        connection, _ = reached.accept()
+        fault(hosts, client)
+        connection.close()
+        if fault in (kill_a, kill_b):
+            client.wait(60)
+        for daemon in (hosts.a, hosts.b):
+            if daemon.process is not None and daemon.process.poll() is not None:
+                daemon.start()
+            daemon.wait_idle()
+        hosts.mend()
+        said = client.communicate(timeout=60)[1].decode()
+    print(said)
+    assert bool(client.returncode) == bool(on_a)
+    assert (hosts.a.names("ns"), hosts.b.names("ns")) == (on_a, on_b)
+    assert not (on_a and on_b) or '"c1"' in said
+    assert goes_on(hosts.b if on_b else hosts.a) > before
 
 
 @pytest.mark.parametrize("by", ["client", "target"])

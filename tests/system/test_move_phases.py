@@ -196,6 +196,8 @@ def test_it_is_there_once_and_whole(hosts: Pair, empty: list[dict[str, set[str]]
         connection, _ = reached.accept()
         FAULTS[case.fault](hosts, client)
         connection.close()
+        if case.fault.startswith("kill"):
+            client.wait(60)  # before its daemon is there again
         settle(hosts)
         said = client.communicate(timeout=60)[1].decode()
     print(said)
