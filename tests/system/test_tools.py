@@ -1,19 +1,25 @@
 """The programs beside daemon and client, as somebody runs them."""
 
 import os
+import re
 import stat
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
-from tests.system.harness import PYTHON, ROOT
+from tests.system.harness import PYTHON, ROOT, RUN_S, Daemon
 from tests.system.test_owners import ACL, CAPABILITY, PING
 
 
-def tool(name: str, *words: str | Path, status: int = 0) -> tuple[str, str]:
+def tool(
+    name: str, *words: str | Path, status: int = 0, environment: Mapping[str, str] | None = None
+) -> tuple[str, str]:
     """(output, errors) of one of the programs."""
     code = f"from wardian.tools.{name} import run; run()"
     argv = [PYTHON, "-c", code, *map(str, words)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=ROOT, timeout=120)
+    done = subprocess.run(
+        argv, timeout=RUN_S, check=False, capture_output=True, text=True, cwd=ROOT, env=environment
+    )
     assert done.returncode == status, f"{name} {words}: {done.stdout}{done.stderr}"
     return done.stdout, done.stderr
 
@@ -67,3 +73,29 @@ def test_what_is_mounted_in_a_tree_stays(tmp_path: Path) -> None:
     assert f'"{top}/mnt" is another file system' in done.stderr
     assert owner(top)[0] == 1000000
     assert owner(other)[0] == 0
+
+
+def test_a_benchmark_makes_stops_starts_and_deletes_its_own_containers(
+    daemon: Daemon, container: str, tmp_path: Path
+) -> None:
+    def benchmark(*words: str, status: int = 0) -> tuple[str, str]:
+        report = ("--report-file", tmp_path / "times.csv")
+        return tool("benchmark", *words, *report, status=status, environment=daemon.environment)
+
+    said, _ = benchmark("launch", "--image=bb", "--count=3", "--parallel=2", "--privileged=true")
+    assert "Storage backend: btrfs" in said and "Container mode: privileged" in said
+    assert re.findall(r"Processed (\d) containers", said) == ["2", "3"]
+    mine = [f"benchmark-{number}" for number in (1, 2, 3)]
+    assert {*daemon.names("ns")} >= {f"{name},RUNNING" for name in mine}
+    _, said = benchmark("spawn", "--image=bb", "--start=false", "--count=1", status=1)
+    assert "benchmark-1: Container 'benchmark-1' already exists\n" in said
+    assert "Stopping 3 containers" in benchmark("stop", "--report-label", "down")[0]
+    assert {*daemon.names("ns")} >= {f"{container},RUNNING", *(f"{name},STOPPED" for name in mine)}
+    assert "Starting 3 containers" in benchmark("start")[0]
+    assert "Deleting 3 containers" in benchmark("delete")[0]
+    assert not {*daemon.names()} & {*mine}
+    rows = [line.split(",") for line in (tmp_path / "times.csv").read_text().splitlines()]
+    assert rows[0] == ["timeStamp", "elapsed", "label", "responseCode", "success"]
+    told = [(row[2], row[4]) for row in rows[1:]]
+    assert told[:3] == [("launch", "true"), ("launch", "false"), ("down", "true")]
+    assert told[3:] == [("start", "true"), ("delete", "true")]
