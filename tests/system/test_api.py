@@ -216,3 +216,22 @@ def test_requests_as_later_clients_write_them(daemon: Daemon, api: Api, name: st
             again = api.run("POST", "/1.0/instances", {"name": f"{name}-2", "source": source, **body})
             assert again["err"] == ""
     daemon.lxc("delete", f"{name}-2")
+
+
+def test_a_body_without_volatile_keys_leaves_what_is_true_of_a_running_container(
+    daemon: Daemon, api: Api, container: str
+) -> None:
+    url = f"/1.0/containers/{container}"
+    before = api.ask("GET", url).metadata["config"]
+    assert api.run("PUT", url, {"profiles": ["default"], "config": {}, "devices": {}})["err"] == ""
+    after = api.ask("GET", url).metadata["config"]
+    facts = ("volatile.eth0.host_name", "volatile.last_state.power", "volatile.last_state.idmap")
+    assert {key: after[key] for key in facts} == {key: before[key] for key in facts}
+    nic = {
+        "type": "nic",
+        "nictype": "bridged",
+        "parent": daemon.bridge,
+        "name": "eth0",
+        "limits.max": "1Mbit",
+    }
+    assert api.run("PUT", url, {"profiles": ["default"], "devices": {"eth0": nic}})["err"] == ""

@@ -7,7 +7,7 @@ from wardian.core.containers import Expanded
 from wardian.core.host import Host, Precondition, no_precondition
 from wardian.core.undo import Undo
 from wardian.errors import HostFailed, InvalidInput
-from wardian.model import architectures, effects, expand
+from wardian.model import architectures, effects, expand, keys
 from wardian.model.container import Container, Profile
 from wardian.model.effects import Effects
 from wardian.model.requests import ContainerUpdate
@@ -45,7 +45,9 @@ async def update(
         before = await containers.get(host, name)
         precondition(containers.writable(before))
         old = await containers.expanded(host, before)
-        after = _updated(before, patched(before, request) if merge else request)
+        after = _updated(
+            before, patched(before, request) if merge else request, running=name in host.running
+        )
         after = await _with_root(host, before, after, old)
         result = await containers.check(host, after, before)
         device_plugs.check_new(host, old.devices, result.devices)
@@ -63,7 +65,7 @@ async def preview(host: Host, name: str, request: ContainerUpdate, *, merge: boo
     """What `update` would do; nothing is changed."""
     before = await containers.get(host, name)
     old = await containers.expanded(host, before)
-    after = _updated(before, patched(before, request) if merge else request)
+    after = _updated(before, patched(before, request) if merge else request, running=name in host.running)
     result = await containers.check(host, await _with_root(host, before, after, old), before)
     device_plugs.check_new(host, old.devices, result.devices)
     return effects_of(host, name, old, result)
@@ -76,11 +78,13 @@ def effects_of(host: Host, name: str, old: Expanded, new: Expanded) -> Effects:
     )
 
 
-def _updated(before: Container, request: ContainerUpdate) -> Container:
+def _updated(before: Container, request: ContainerUpdate, *, running: bool) -> Container:
+    """What is asked for. Volatile keys that are left out are chosen anew, but where they are facts."""
+    facts = {k: v for k, v in before.config.items() if keys.is_fact(k, running=running)}
     return replace(
         before,
         architecture=architectures.canonical(request.architecture or before.architecture),
-        config={k: v for k, v in (request.config or {}).items() if v},
+        config={k: v for k, v in {**facts, **(request.config or {})}.items() if v},
         devices={k: v for k, v in (request.devices or {}).items() if v is not None},
         profiles=before.profiles if request.profiles is None else request.profiles,
         ephemeral=bool(request.ephemeral),

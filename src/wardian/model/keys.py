@@ -7,6 +7,7 @@ The texts of errors are those of spec/configuration.md section 12, after the nam
 """
 
 import difflib
+import fnmatch
 from collections.abc import Mapping
 
 from wardian.errors import InvalidInput
@@ -261,6 +262,12 @@ def is_on(config: Mapping[str, str], name: str) -> bool:
 def number(config: Mapping[str, str], name: str) -> int:
     """The whole number that counts; for keys that have a default."""
     return int(get(config, name))
+
+
+def is_fact(name: str, *, running: bool) -> bool:
+    """Whether the key tells how something is, which no request can change by leaving it out."""
+    facts = keys_volatile.OF_FILES + (keys_volatile.OF_RUN if running else ())
+    return any(fnmatch.fnmatchcase(name, fact) for fact in facts)
 
 
 def under(config: Mapping[str, str], prefix: str) -> list[tuple[str, str]]:

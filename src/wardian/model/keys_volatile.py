@@ -5,6 +5,11 @@ from wardian.model.key import Key, Where
 
 _INTERNAL: tuple[Where, ...] = ("container",)
 
+OF_FILES = ("volatile.last_state.idmap",)
+"""What tells how the files on disk are."""
+OF_RUN = ("volatile.*.host_name", "volatile.idmap.current", "volatile.last_state.power")
+"""What tells how a container runs, while it does."""
+
 KEYS = (
     Key(
         "volatile.apply_template",
