@@ -638,6 +638,9 @@ class FakeDevice:
     async def release(self, plan: DevicePlan) -> None:
         self._faults.step(f"release {plan.device}")
 
+    async def cut_off(self, plan: DevicePlan) -> None:
+        self._faults.step(f"cut off {plan.device}")
+
     async def connected(self, plan: DevicePlan, started: Started) -> None:
         self._faults.step(f"connected {plan.device}")
 

@@ -79,6 +79,16 @@ async def connected(host: Host, started: Started, plugs: Mapping[str, Plug]) -> 
         await _driver(host, plug).connected(plug.plan, started)
 
 
+async def cut_off(host: Host, name: str) -> None:
+    """Take from a container that has been killed what its end would wait for. Failures are logged."""
+    plugs = await host.records.plugs.find(name)
+    for device, plug in plugs.now.items() if plugs else ():
+        try:
+            await _driver(host, plug).cut_off(plug.plan)
+        except WardianError as error:
+            log.warning('container "%s": cannot cut off device "%s": %s', name, device, error)
+
+
 async def release(host: Host, name: str) -> None:
     """Take back all that was made for the devices of a container that has ended. Failures are logged."""
     plugs = await host.records.plugs.find(name)

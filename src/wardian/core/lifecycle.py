@@ -313,6 +313,7 @@ async def force_stop(host: Host, name: str) -> None:
     host.runtime.kill(started)
     if name in host.frozen:  # a frozen process dies only once thawed (cgroup v1 freezer)
         await _thaw(host, started)
+    await device_plugs.cut_off(host, name)
     try:
         await asyncio.wait_for(host.watcher.wait_stopped(name), KILLED_WITHIN_S)
     except TimeoutError:

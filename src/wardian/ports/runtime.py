@@ -68,6 +68,9 @@ class DeviceDriver(Protocol):
     async def release(self, plan: DevicePlan) -> None:
         """Take back what `prepare` made."""
 
+    async def cut_off(self, plan: DevicePlan) -> None:
+        """The container has been killed: take now what its end would wait for. `release` follows."""
+
     async def connected(self, plan: DevicePlan, started: Started) -> None:
         """The container has the device now: do what needs that (traffic limits, ...). Idempotent."""
 

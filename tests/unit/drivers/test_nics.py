@@ -165,8 +165,9 @@ def test_plain_pairs_have_no_routes(kind: str) -> None:
 # --- the end of a container --------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("step", ["release", "cut_off"])
 async def test_the_pair_of_an_ended_container_goes_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel is slow to remove it with the namespace; a start that comes sooner fails: File exists."""
     ran: list[str] = []
@@ -182,6 +183,6 @@ async def test_the_pair_of_an_ended_container_goes_at_once(
     await driver.release(plan)
     assert ran == [], "of a start that failed: the name may be taken by something else"
     await driver.connected(plan, Started("c1", 1, 1))
-    await driver.release(plan)
+    await getattr(driver, step)(plan)
     await driver.release(plan)
     assert ran == ["link del dev veth1"]

@@ -18,6 +18,9 @@ class Device:
     async def release(self, plan: DevicePlan) -> None:
         """See ports.DeviceDriver."""
 
+    async def cut_off(self, plan: DevicePlan) -> None:
+        """See ports.DeviceDriver."""
+
     async def connected(self, plan: DevicePlan, started: Started) -> None:
         """See ports.DeviceDriver."""
 

@@ -114,6 +114,12 @@ class NicDevice(Device):
             if nic.host_name in self._made:
                 await self._remove_pair(plan, nic)
 
+    async def cut_off(self, plan: DevicePlan) -> None:
+        """See ports.DeviceDriver. The kernel takes some 20 ms for a pair, in which the container dies."""
+        for nic in plan.nics:
+            if nic.host_name in self._made:
+                await self._remove_pair(plan, nic)
+
     async def _remove_pair(self, plan: DevicePlan, nic: Nic) -> None:
         """Remove a pair now: the kernel takes its time with the namespace of a container that ended
         (cleanup_net in net/core/net_namespace.c), and the next start needs the name."""
