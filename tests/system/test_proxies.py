@@ -215,6 +215,10 @@ def test_the_kernel_leads_ports_to_a_container(
     daemon.lxc("config", "device", "override", neighbour, "eth0", "security.ipv4_filtering=true")
     error = daemon.error("config", "device", "add", neighbour, "web", "proxy", ports, *nat)
     assert f"cannot listen on tcp port {port}: another proxy" in error and f"{own} . 8080" in led()
+    error = daemon.error(
+        "config", "device", "add", neighbour, "w2", "proxy", ports, "connect=tcp:127.0.0.1:80"
+    )
+    assert f"cannot listen on tcp port {port}: another proxy" in error
     with socket.create_server((gateway, other)):
         busy = f"listen=tcp:{gateway}:{other}"
         error = daemon.error("config", "device", "add", container, "web2", "proxy", busy, *nat)

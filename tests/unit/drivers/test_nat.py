@@ -36,6 +36,13 @@ def test_no_value_adds_a_rule(kind: str, listen: str, host: str) -> None:
     assert ip_address(listen) and ip_address(host)
 
 
+def test_what_is_led_is_known_from_a_listing() -> None:
+    target = {"concat": ["10.0.0.2", 8080]}
+    own = [[{"concat": ["tcp", "192.0.2.1", 80]}, target]]
+    listing = [{"table": {}}, {"map": {"name": "own4", "elem": own}}, {"map": {"name": "any4"}}]
+    assert nat.keys_of({"nftables": listing}) == {"own4 { tcp . 192.0.2.1 . 80"}
+
+
 def test_what_has_no_ports_is_refused() -> None:
     with pytest.raises(InvalidInput, match="has no ports"):
         nat.rules([Port("unix", "192.0.2.1", 80, "10.0.0.2", 80)])  # type: ignore[arg-type]

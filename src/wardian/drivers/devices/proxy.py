@@ -52,10 +52,12 @@ class ProxyDevice(Device):
 
     async def prepare(self, plan: DevicePlan) -> None:
         """See ports.DeviceDriver."""
+        for port in plan.ports:
+            _check_unused(plan, port)
         if plan.ports:
-            for port in plan.ports:
-                _check_unused(plan, port)
             await nat.apply(plan.device, plan.ports)
+        for forward in plan.forwards:
+            await _check_reachable(plan, forward)
 
     async def connected(self, plan: DevicePlan, started: Started) -> None:
         """See ports.DeviceDriver."""
@@ -138,6 +140,19 @@ def _check_unused(plan: DevicePlan, port: Port) -> None:
                     f'proxy "{plan.device}" cannot listen on {port.kind} port {port.listen_port}: '
                     "a program of the host does"
                 ) from error
+
+
+async def _check_reachable(plan: DevicePlan, forward: Forward) -> None:
+    """HostFailed if the kernel leads what would arrive there to a container."""
+    if forward.listens_inside:
+        return
+    ports = list(_ports({"listen": forward.listen, "connect": forward.connect}))
+    end = await nat.first_led(ports) if ports else None
+    if end is not None:
+        raise HostFailed(
+            f'proxy "{plan.device}" cannot listen on {end.kind} port {end.listen_port}: another proxy with '
+            f'"nat" has it; `nft list table {nat.TABLE}` shows who'
+        )
 
 
 def _remove_files(plan: DevicePlan, forward: Forward, place: Place) -> None:

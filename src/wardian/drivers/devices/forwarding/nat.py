@@ -6,11 +6,14 @@ daemon asks. The container sees who connects. Connections from one container to 
 network by way of the host come back that way: `bridge.firewall` sees to it.
 """
 
+import dataclasses
 import ipaddress
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from wardian.errors import HostFailed, InvalidInput
-from wardian.linux import nft
+from wardian.linux import nft, process
 from wardian.model.plans import Port
 
 TABLE = "inet wardian_ports"
@@ -74,6 +77,27 @@ async def apply(device: str, ports: Sequence[Port]) -> None:
             f'proxy "{device}" cannot listen on {first.kind} port {first.listen_port}: another proxy with '
             f'"nat" has it, or a port that follows; `nft list table {TABLE}` shows who'
         ) from error
+
+
+def keys_of(listing: Mapping[str, Any]) -> set[str]:
+    """From `nft -j list table`: the keys that are led, as `_key` writes them."""
+    found = set()
+    for item in listing.get("nftables", []):
+        for key, _ in item.get("map", {}).get("elem", []):
+            found.add(f"{item['map']['name']} {{ {' . '.join(map(str, key['concat']))}")
+    return found
+
+
+async def first_led(ends: Sequence[Port]) -> Port | None:
+    """The first of these addresses of the host for which what arrives is led to a container."""
+    done = await process.run(["nft", "-j", "list", "table", *TABLE.split()])
+    led = keys_of(json.loads(done.stdout)) if done.status == 0 else set()
+    for end in ends:
+        host = ipaddress.ip_address(end.listen_host)
+        anywhere = dataclasses.replace(end, listen_host="0.0.0.0" if host.version == 4 else "::")
+        if not host.is_loopback and led & {_key(end), _key(anywhere)}:
+            return end
+    return None
 
 
 async def remove(device: str, ports: Sequence[Port]) -> None:
