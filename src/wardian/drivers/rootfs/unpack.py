@@ -279,7 +279,7 @@ async def unpack(image: ImageFiles, folder: Path, idmap: IdMap, received: Receiv
         await _extract(image.rootfs, rootfs, used, lambda read: received(before + read), mapped=mapped)
     if not mapped:
         await asyncio.to_thread(owners.rewrite, folder, used, IdMap())
-    check_layout(folder)
+    check_layout(folder, image.metadata.name)
 
 
 async def _extract(archive: Path, target: Path, idmap: IdMap, received: Received, *, mapped: bool) -> None:
@@ -304,7 +304,7 @@ async def extract(archive: Path, member: str, folder: Path, idmap: IdMap, *, map
     await _run_extract(argv, archive, folder, used, "container", lambda _: None, mapped=mapped)
     if not mapped:
         await asyncio.to_thread(owners.rewrite, folder, used, IdMap())
-    check_layout(folder, needs_metadata=False)
+    check_layout(folder, folder.name, needs_metadata=False)
 
 
 async def check_seal(archive: Path, seal: str, idmap: IdMap) -> None:
@@ -350,11 +350,11 @@ async def _run_extract(
     raise InvalidInput(f"cannot unpack {what}: {line}")
 
 
-def check_layout(folder: Path, *, needs_metadata: bool = True) -> None:
-    """Refuse a tree whose fixed names are not what they must be (links, above all)."""
-    rootfs, templates, metadata = (folder / name for name in ("rootfs", "templates", "metadata.yaml"))
+def check_layout(folder: Path, name: str, *, needs_metadata: bool = True) -> None:
+    """Refuse a tree whose fixed names are not what they must be (links, above all). name: for errors."""
+    rootfs, templates, metadata = (folder / each for each in ("rootfs", "templates", "metadata.yaml"))
     if rootfs.is_symlink() or not rootfs.is_dir():
-        raise InvalidInput(f"Image is missing a rootfs: {folder.name}")
+        raise InvalidInput(f"Image is missing a rootfs: {name}")
     if templates.is_symlink() or (templates.exists() and not templates.is_dir()):
         raise InvalidInput('image: "templates" is not a folder')
     is_there = needs_metadata or os.path.lexists(metadata)
