@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wardian.cli.session import Session
 
-FORMAT = Flag("format", "str", "Format (table|json|csv|yaml|compact)", "table")
+FORMAT = Flag("f,format", "str", "Format (table|json|csv|yaml|compact)", "table")
 
 
 class Command:

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 FAMILIES = {
     "lifecycle": "delete info init launch list pause restart start stop",
     "copies": "copy export import move publish rename restore snapshot",
-    "inside": "exec file",
+    "inside": "console exec file shell",
     "configuration": "config profile",
     "images": "image",
     "host": "network storage",
-    "client": "completion finger help monitor remote version",
+    "client": "alias completion finger help manpage monitor operation query remote version",
 }
 """Module of `wardian.cli.table` -> the commands that it has."""
 
-SHORT = {"ls": "list", "rm": "delete", "cp": "copy", "mv": "move"}
+SHORT = {"ls": "list", "rm": "delete", "cp": "copy", "mv": "move", "create": "init", "resume": "start"}
 """What people type out of habit."""
 
 

@@ -131,13 +131,35 @@ def _change(session: Session, daemon: Connection, name: str, change: dict[str, A
         raise ApiError(f"{error}\n{LOG_HINT.format(shown)}") from None
 
 
-def _targets(session: Session, words: list[str]) -> list[str]:
+ALL = {
+    "start": ("Stopped", "Frozen"),
+    "stop": ("Running", "Frozen"),
+    "restart": ("Running",),
+    "pause": ("Running",),
+}
+"""Command -> the states in which --all takes a container."""
+
+
+def _targets(session: Session, words: list[str], every: str = "") -> list[str]:
+    """The containers that the words name. every: the command that is for all containers of servers."""
+    if every:
+        places = words or [f"{session.config.default}:"]
+        return [name for place in places for name in _all(session, place, ALL[every])]
     need(words, 1)
     for word in words:
         _, name = session.config.split(word)
         if not name:
             raise ApiError(f'Must supply container name for: "{word}"')
     return words
+
+
+def _all(session: Session, word: str, states: tuple[str, ...]) -> list[str]:
+    remote, name = session.config.split(word)
+    if name:
+        raise ApiError(f'--all is for all containers of a server; leave out "{name}"')
+    found = session.at(remote).get("/1.0/containers?recursion=1")
+    prefix = f"{remote.name}:" if word and remote.name != session.config.default else ""
+    return [prefix + container["name"] for container in found if container["status"] in states]
 
 
 def start(session: Session, values: Values, words: list[str]) -> int:
@@ -152,34 +174,34 @@ def start(session: Session, values: Values, words: list[str]) -> int:
             change["stateful"] = True
         _change(own, daemon, name, change, word)
 
-    in_parallel(_targets(session, words), one, "start")
+    in_parallel(_targets(session, words, "start" if values.all else ""), one, "start")
     return 0
 
 
-def _act(session: Session, words: list[str], action: str, verb: str, **more: Any) -> int:
+def _act(session: Session, values: Values, words: list[str], action: str, verb: str, **more: Any) -> int:
     def one(word: str) -> None:
         own = Session(session.config)
         daemon, name = own.server(word)
         _change(own, daemon, name, {"action": action, **more}, word)
 
-    in_parallel(_targets(session, words), one, verb)
+    in_parallel(_targets(session, words, verb if values.all else ""), one, verb)
     return 0
 
 
 def stop(session: Session, values: Values, words: list[str]) -> int:
     """Stop containers."""
     more = {"stateful": True} if values.stateful else {}
-    return _act(session, words, "stop", "stop", timeout=values.timeout, force=values.force, **more)
+    return _act(session, values, words, "stop", "stop", timeout=values.timeout, force=values.force, **more)
 
 
 def restart(session: Session, values: Values, words: list[str]) -> int:
     """Stop containers and start them again."""
-    return _act(session, words, "restart", "restart", timeout=values.timeout, force=values.force)
+    return _act(session, values, words, "restart", "restart", timeout=values.timeout, force=values.force)
 
 
 def pause(session: Session, values: Values, words: list[str]) -> int:
     """Freeze containers."""
-    return _act(session, words, "freeze", "pause")
+    return _act(session, values, words, "freeze", "pause")
 
 
 def delete(session: Session, values: Values, words: list[str]) -> int:

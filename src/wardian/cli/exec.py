@@ -7,7 +7,8 @@ import os
 import select
 import sys
 
-from wardian.cli.options import Values
+from wardian.cli import commands
+from wardian.cli.options import Values, parse
 from wardian.cli.session import Session, container_url, need
 from wardian.client.connection import ApiError
 from wardian.client.websocket import BINARY, WebSocket, open_websockets
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from wardian.client.connection import Connection, Place
 
 READ = 128 * 1024
+LOGIN = ("su", "-l")
 MODES = ("auto", "interactive", "non-interactive")
 FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -29,9 +31,7 @@ def run(session: Session, values: Values, words: list[str]) -> int:
     daemon, name = session.server(words[0])
     if values.mode not in MODES:
         raise ApiError(f'invalid mode "{values.mode}"; use auto, interactive or non-interactive')
-    interactive = values.mode == "interactive" or (
-        values.mode == "auto" and sys.stdin.isatty() and sys.stdout.isatty()
-    )
+    interactive = _is_interactive(values)
     environment = {"TERM": os.environ["TERM"]} if os.environ.get("TERM") else {}
     environment |= dict(_variable(text) for text in values.env)
     request: dict[str, Any] = {
@@ -47,7 +47,26 @@ def run(session: Session, values: Values, words: list[str]) -> int:
             request[field] = getattr(values, flag)
     if values.cwd:
         request["cwd"] = values.cwd
-    return attached(daemon, name, request)
+    return attached(daemon, name, request, stdin=not values.disable_stdin)
+
+
+def _is_interactive(values: Values) -> bool:
+    if values.force_interactive and values.force_noninteractive:
+        raise ApiError("-t and -T do not go together")
+    if values.force_interactive or values.force_noninteractive:
+        return bool(values.force_interactive)
+    if values.mode != "auto":
+        return bool(values.mode == "interactive")
+    return sys.stdin.isatty() and sys.stdout.isatty() and not values.disable_stdin
+
+
+def shell(session: Session, values: Values, words: list[str]) -> int:
+    """Open a login shell; its exit status."""
+    need(words, 1, 1)
+    command = commands.find("exec")
+    assert command is not None
+    given, _ = parse(command.flags, [])
+    return run(session, given, [words[0], *LOGIN])
 
 
 def attached(daemon: Connection, name: str, request: dict[str, Any], *, stdin: bool = True) -> int:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 FOLDER_MODE = 0o755
+FILE_MODE = 0o644
 WITHOUT_SET_ID = 0o1777
 """What is taken of a mode that comes from a container: a set-user-ID file would give its rights here."""
 
@@ -58,6 +59,7 @@ def _quoted(text: str) -> str:
 def run(session: Session, values: Values, words: list[str]) -> int:
     """Dispatch."""
     actions = {"pull": pull, "push": push, "edit": edit, "delete": delete, "mkdir": mkdir}
+    actions["create"] = create
     if not words or words[0] not in actions:
         raise UsageError
     actions[words[0]](session, values, words[1:])
@@ -310,6 +312,23 @@ def mkdir(session: Session, values: Values, words: list[str]) -> None:
             make_folders(path, os.path.dirname(path.path.rstrip("/")))
         mode = {} if values.mode else {"X-LXD-mode": f"{FOLDER_MODE:04o}"}
         _make_folder(path.daemon, path.url(), {**mode, **_owner_and_mode(values, None)})
+
+
+def create(session: Session, values: Values, words: list[str]) -> None:
+    """Make an empty file, a folder or a link."""
+    kinds = {"file": b"", "directory": b"", "symlink": os.fsencode(words[1]) if len(words) > 1 else b""}
+    if values.type not in kinds:
+        raise ApiError(f'invalid type "{values.type}"; use {", ".join(kinds)}')
+    need(words, *((2, 2) if values.type == "symlink" else (1, 1)))
+    path = Path(session, words[0], "path")
+    if values.create_dirs:
+        make_folders(path, os.path.dirname(path.path.rstrip("/")))
+    kind = "directory" if path.is_folder else values.type
+    headers = {"X-LXD-type": kind}
+    if kind != "symlink":
+        default = FOLDER_MODE if kind == "directory" else FILE_MODE
+        headers |= {"X-LXD-mode": f"{default:04o}", **_owner_and_mode(values, None)}
+    envelope(path.daemon.send("POST", path.url(), kinds[values.type], headers))
 
 
 def _paths(session: Session, words: Sequence[str]) -> list[Path]:

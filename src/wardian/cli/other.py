@@ -1,34 +1,14 @@
-"""The small commands: monitor, remote, help, version, finger, completion."""
+"""The small commands: help, version, finger, completion."""
 
 from __future__ import annotations
 
 import sys
 
 from wardian import __version__
-from wardian.cli import commands, output
+from wardian.cli import commands
 from wardian.cli.options import Values
 from wardian.cli.session import Session, UsageError, need
-from wardian.client import jsontext
 from wardian.client.connection import ApiError
-from wardian.client.websocket import TEXT, open_websocket
-
-
-def monitor(session: Session, values: Values, words: list[str]) -> int:
-    """Print events until interrupted."""
-    need(words, 0, 1)
-    daemon, _ = session.server(words[0] if words else f"{session.config.default}:")
-    query = f"?type={','.join(values.type)}" if values.type else ""
-    events = open_websocket(daemon.place, f"/1.0/events{query}")
-    try:
-        while not events.closed:
-            for kind, payload in events.receive():
-                if kind == TEXT:
-                    event = jsontext.loads(payload)
-                    sys.stdout.write(output.yaml(dict(sorted(event.items()))) + "\n")
-                    sys.stdout.flush()
-    except KeyboardInterrupt:
-        events.close()
-    return 0
 
 
 def help(session: Session, values: Values, words: list[str]) -> int:

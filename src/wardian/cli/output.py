@@ -99,6 +99,14 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def check_format(form: str) -> None:
+    """ApiError unless it is one."""
+    if form not in FORMATS:
+        from wardian.client.connection import ApiError
+
+        raise ApiError(f'invalid format "{form}"')
+
+
 def show(form: str, headers: Sequence[str], rows: Sequence[Sequence[str]], objects: Any) -> None:
     """Print in the format asked for; json and yaml show the objects themselves."""
     if form == "json":

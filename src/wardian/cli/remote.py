@@ -300,5 +300,6 @@ SUBCOMMANDS = {
     "rename": _rename,
     "set-url": _set_url,
     "set-default": _set_default,
+    "switch": _set_default,
     "get-default": _get_default,
 }

@@ -20,6 +20,7 @@ FINAL = 200
 FORCE_AFTER = 3
 STAGES = {
     "download": "Retrieving image",
+    "unpack": "Unpacking image",
     "create_image_from_container_pack": "Packing image",
     "create_backup": "Packing container",
     "fs": "Transferring container",
@@ -226,8 +227,9 @@ def need(words: Sequence[str], least: int, most: int | None = None) -> None:
 
 def in_parallel(names: Sequence[str], work: Callable[[str], None], verb: str) -> None:
     """Do it for all names at once; every failure is told, then one error for all."""
-    if len(names) == 1:
-        work(names[0])
+    if len(names) < 2:
+        for name in names:
+            work(name)
         return
     import threading
 

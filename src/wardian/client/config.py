@@ -99,7 +99,7 @@ def _read() -> dict[str, Any]:
 
 
 def change(function: Callable[[Config], None]) -> None:
-    """Let the function change the remotes and the default one, and save that; one process at a time.
+    """Let the function change remotes, the default one and aliases, and save that; one process at a time.
 
     What else the file says stays. ApiError if the file cannot be read or written.
     """
@@ -113,7 +113,8 @@ def change(function: Callable[[Config], None]) -> None:
         changed = Config(content)
         function(changed)
         listed = {r.name: _entry(r) for r in changed.remotes.values() if not r.static}
-        _write({**content, "default-remote": changed.default, "remotes": listed})
+        aliases = {"aliases": changed.aliases} if changed.aliases or content.get("aliases") else {}
+        _write({**content, "default-remote": changed.default, "remotes": listed, **aliases})
     except OSError as error:
         raise ApiError(f'cannot write to "{folder()}": {error.strerror}') from None
     finally:

@@ -7,6 +7,28 @@ from wardian.cli.options import Flag
 
 COMMANDS = (
     Command(
+        "alias",
+        "alias:run",
+        """Usage: lxc alias list|add|remove|rename ...
+
+Manage short names for commands.
+
+lxc alias list
+lxc alias add <alias> <command>
+    The words of the alias stand for those of the command; what follows is appended, or goes where the
+    command says @ARGS@.
+lxc alias remove <alias>
+lxc alias rename <alias> <new name>
+
+Examples:
+    lxc alias add sh "exec @ARGS@ -- su -l"
+    lxc alias add list "list -c ns46"
+""",
+        (FORMAT,),
+        subcommands="list add remove rename",
+        hidden=True,
+    ),
+    Command(
         "completion",
         "other:completion",
         """Usage: lxc completion bash|zsh|fish
@@ -43,18 +65,82 @@ Example:
         (Flag("all", "bool", "Show all commands (not just interesting ones)"),),
     ),
     Command(
+        "manpage",
+        "manpage:run",
+        """Usage: lxc manpage <folder>
+
+Write the manual pages of all commands.
+
+They are lxc.1 and one lxc.COMMAND.1 for each; the folder is made if it is not there.
+
+Example:
+    lxc manpage /usr/local/share/man/man1
+""",
+        hidden=True,
+    ),
+    Command(
         "monitor",
-        "other:monitor",
-        """Usage: lxc monitor [<remote>:] [--type=TYPE...]
+        "monitor:run",
+        """Usage: lxc monitor [<remote>:] [--type=TYPE...] [--format yaml|json|pretty] [--loglevel LEVEL]
 
 Monitor activity on the server.
 
 Types: logging, operation, lifecycle; all of them unless told otherwise.
 
-Example:
+Examples:
     lxc monitor --type=lifecycle
+    lxc monitor --pretty
 """,
-        (Flag("type", "list", "Event type to listen for"),),
+        (
+            Flag("type", "list", "Event type to listen for"),
+            Flag("f,format", "str", "Format (yaml|json|pretty)", "yaml"),
+            Flag("pretty", "bool", "A line for each event (same as --format=pretty)"),
+            Flag("loglevel", "str", "The least important lines of the log that are shown, as in warning"),
+        ),
+        hidden=True,
+    ),
+    Command(
+        "operation",
+        "operation:run",
+        """Usage: lxc operation list|show|delete ...
+
+Manage what is under way on a server.
+
+lxc operation list [<remote>:]
+lxc operation show [<remote>:]<operation>
+lxc operation delete [<remote>:]<operation>
+    Cancel it, where that is possible.
+
+Examples:
+    lxc operation list
+    lxc operation delete 344a79e4-d88a-45bf-9c39-c72c26f6ab8a
+""",
+        (FORMAT,),
+        subcommands="list show delete",
+        hidden=True,
+    ),
+    Command(
+        "query",
+        "query:run",
+        """Usage: lxc query [-X METHOD] [-d DATA] [--wait] [--raw] [<remote>:]<path>
+
+Send a raw request to the server.
+
+The answer's metadata is printed as JSON; with --raw all of the answer. With --wait the end of the
+operation that the request begins is awaited and printed. DATA is JSON, or "-" for standard input;
+without -X it is sent by POST.
+
+Examples:
+    lxc query /1.0/containers/c1/state
+    lxc query -X PATCH -d '{"config": {"user.a": "b"}}' /1.0/profiles/default
+    lxc query -X DELETE --wait host2:/1.0/containers/c1
+""",
+        (
+            Flag("X,request", "str", "Method of the request (default: GET)"),
+            Flag("d,data", "str", "What to send, as JSON"),
+            Flag("raw", "bool", "Print the whole answer"),
+            Flag("wait", "bool", "Wait for the operation to end"),
+        ),
         hidden=True,
     ),
     Command(
@@ -77,7 +163,7 @@ lxc remote list
 lxc remote remove <remote>
 lxc remote rename <old> <new>
 lxc remote set-url <remote> <URL>
-lxc remote set-default <remote>
+lxc remote set-default|switch <remote>
 lxc remote get-default
 
 Examples:
@@ -93,7 +179,7 @@ Examples:
             Flag("protocol", "str", "Server protocol (lxd or simplestreams)", "lxd"),
             FORMAT,
         ),
-        subcommands="add list remove rename set-url set-default get-default",
+        subcommands="add list remove rename set-url set-default switch get-default",
     ),
     Command(
         "version",

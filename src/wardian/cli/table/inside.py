@@ -7,6 +7,23 @@ from wardian.cli.options import Flag
 
 COMMANDS = (
     Command(
+        "console",
+        "console:run",
+        """Usage: lxc console [<remote>:]<container> [--show-log]
+
+Attach to the console of a container.
+
+It is the terminal on which init writes its messages; Ctrl-a q leaves it, Ctrl-a twice sends one Ctrl-a.
+
+Examples:
+    lxc console c1
+    lxc console c1 --show-log
+""",
+        (Flag("show-log", "bool", "Print what the console has shown since the start"),),
+        hidden=True,
+        completes="container",
+    ),
+    Command(
         "exec",
         "exec:run",
         """Usage: lxc exec [<remote>:]<container> [--mode MODE] [--env KEY=VALUE...] [--] <command...>
@@ -24,6 +41,9 @@ Examples:
     tar c . | lxc exec c1 -- tar x -C /srv
 """,
         (
+            Flag("t,force-interactive", "bool", "Make a terminal (same as --mode=interactive)"),
+            Flag("T,force-noninteractive", "bool", "Make no terminal (same as --mode=non-interactive)"),
+            Flag("n,disable-stdin", "bool", "Give the command no input"),
             Flag("mode", "str", "Override the terminal mode (auto, interactive or non-interactive)", "auto"),
             Flag("env", "list", "An environment variable of the form HOME=/home/foo"),
             Flag("user", "int", "User id to run the command as", -1),
@@ -36,7 +56,7 @@ Examples:
     Command(
         "file",
         "file:run",
-        """Usage: lxc file pull|push|edit|delete|mkdir ...
+        """Usage: lxc file pull|push|edit|delete|mkdir|create ...
 
 Manage files in containers.
 
@@ -59,6 +79,9 @@ lxc file delete [<remote>:]<container>/<path> [[<remote>:]<container>/<path>...]
 lxc file mkdir [-p] [--uid UID] [--gid GID] [--mode MODE] [<remote>:]<container>/<path>...
     Make folders.
 
+lxc file create [-p] [--type file|directory|symlink] [<remote>:]<container>/<path> [<target of the link>]
+    Make an empty file, a folder or a link.
+
 Examples:
     lxc file pull c1/etc/hosts .
     lxc file pull -r c1/var/log logs
@@ -72,8 +95,24 @@ Examples:
             Flag("uid", "int", "Owner in the container (default: that of the source)", -1),
             Flag("gid", "int", "Group in the container (default: that of the source)", -1),
             Flag("mode", "str", "Mode in octal (default: that of the source)"),
+            Flag("type", "str", "What to create (file, directory or symlink)", "file"),
         ),
-        subcommands="pull push edit delete mkdir",
+        subcommands="pull push edit delete mkdir create",
+        completes="container",
+    ),
+    Command(
+        "shell",
+        "exec:shell",
+        """Usage: lxc shell [<remote>:]<container>
+
+Open a login shell in a container.
+
+It is root's, as `lxc exec <container> -- su -l` opens it.
+
+Example:
+    lxc shell c1
+""",
+        hidden=True,
         completes="container",
     ),
 )

@@ -6,6 +6,7 @@ from wardian.cli.command import FORMAT, Command, action
 from wardian.cli.options import Flag
 
 FORCE = Flag("f,force", "bool", "Force the container to shutdown")
+ALL = Flag("all", "bool", "All containers of the server")
 TIMEOUT = Flag("timeout", "int", "Time to wait for the container before giving up", -1)
 CREATE = (
     Flag("e,ephemeral", "bool", "Ephemeral container"),
@@ -89,13 +90,19 @@ Examples:
 List the existing containers.
 
 Filters (all must match): a regular expression or part of the name, or key=value, where each part
-of the key may be shortened (s.privileged=true) and the value is a regular expression.
+of the key may be shortened (s.privileged=true) and the value is a regular expression. Besides keys of
+the configuration there are status, type, architecture, description, ephemeral, name, and ipv4 and ipv6
+with an address or subnet.
 
-Columns: n name, s state, 4 IPv4, 6 IPv6, t type, S snapshots, a architecture, c created, p pid,
-P profiles. Default: ns46tS; with --fast: nsacPt.
+Columns: n name, s state, 4 IPv4, 6 IPv6, t type, S snapshots, a architecture, b storage pool, c created,
+d description, D disk usage, f base image, F all of its fingerprint, l last used, m memory usage,
+N processes, p pid, P profiles, u CPU time. Default: ns46tS; with --fast: nsacPt. A key of the configuration
+is a column, too, between commas: KEY[:HEADER[:WIDTH]], or devices:DEVICE.KEY.
 
-Example:
+Examples:
     lxc list -c ns4 web user.env=test
+    lxc list status=running ipv4=10.0.3.0/24 -f csv
+    lxc list -c ns,user.env:ENV,mD
 """,
         (
             Flag("c,columns", "str", "Columns", "ns46tS"),
@@ -107,19 +114,23 @@ Example:
         "pause",
         "Pause containers.",
         "All processes are frozen where they are; the opposite is `lxc start`.",
+        (ALL,),
     ),
-    action("restart", "Restart containers.", "", (TIMEOUT, FORCE)),
+    action("restart", "Restart containers.", "", (ALL, TIMEOUT, FORCE)),
     action(
         "start",
         "Start containers.",
         "A paused container goes on, and one that was stopped with --stateful continues where it was.",
-        (Flag("stateless", "bool", "Boot anew and discard the memory that was saved"),),
+        (
+            ALL,
+            Flag("stateless", "bool", "Boot anew and discard the memory that was saved"),
+        ),
     ),
     action(
         "stop",
         "Stop containers.",
         "Without --force init is asked to shut down. With --stateful the memory is saved, and the next\n"
         "start goes on from there.",
-        (TIMEOUT, FORCE, Flag("stateful", "bool", "Save the memory of what runs (needs CRIU)")),
+        (ALL, TIMEOUT, FORCE, Flag("stateful", "bool", "Save the memory of what runs (needs CRIU)")),
     ),
 )

@@ -1,0 +1,59 @@
+"""What users of later versions type."""
+
+import json
+from pathlib import Path
+
+from tests.system.harness import Daemon
+
+
+def test_requests_of_ones_own(daemon: Daemon, container: str) -> None:
+    path = f"/1.0/containers/{container}"
+    assert json.loads(daemon.lxc("query", path))["name"] == container
+    assert json.loads(daemon.lxc("query", "--raw", f"local:{path}"))["status_code"] == 200
+    daemon.lxc("query", "-X", "PATCH", "-d", '{"config": {"user.a": "b"}}', path)
+    assert daemon.lxc("config", "get", container, "user.a") == "b\n"
+    change = '{"action": "freeze", "timeout": 30}'
+    ended = json.loads(daemon.lxc("query", "-X", "PUT", "-d", "-", "--wait", f"{path}/state", stdin=change))
+    assert ended["status"] == "Success" and daemon.names("ns")
+    assert ended["id"] in daemon.lxc("operation", "list")
+    assert f"id: {ended['id']}\n" in daemon.lxc("operation", "show", ended["id"])
+    assert "not found" in daemon.error("query", "/1.0/containers/none")
+    assert "no path of the API" in daemon.error("query", "containers")
+    assert "not JSON" in daemon.error("query", "-d", "{", path)
+
+
+def test_aliases_are_kept(daemon: Daemon) -> None:
+    daemon.lxc("alias", "add", "mine all", "list -c n")
+    assert "NAME" in daemon.lxc("mine", "all") and "already exists" in daemon.error(
+        "alias", "add", "mine all", "x"
+    )
+    daemon.lxc("alias", "rename", "mine all", "mine")
+    assert daemon.lxc("alias", "list", "-f", "csv") == "mine,list -c n\n"
+    daemon.lxc("remote", "switch", "local")
+    assert daemon.lxc("mine").startswith("+")
+    daemon.lxc("alias", "remove", "mine")
+    assert daemon.lxc("alias", "list", "-f", "json") == "[]\n"
+
+
+def test_streams_of_exec_as_asked_for(daemon: Daemon, container: str) -> None:
+    assert daemon.run("exec", "-T", container, "tty").stdout == b"not a tty\n"
+    assert b"/dev/pts/" in daemon.run("exec", "-t", container, "tty").stdout
+    assert daemon.run("exec", "-n", container, "cat", stdin=b"x").stdout == b""
+    daemon.lxc("file", "create", f"{container}/srv/deep/file", "-p")
+    daemon.lxc("file", "create", "--type=symlink", f"{container}/srv/link", "deep/file")
+    daemon.lxc("file", "create", "--type=directory", f"{container}/srv/folder")
+    shown = daemon.lxc(
+        "exec", container, "--", "stat", "-c", "%a %F", "/srv/deep/file", "/srv/link", "/srv/folder"
+    )
+    assert shown == "644 regular empty file\n777 symbolic link\n755 directory\n"
+
+
+def test_all_of_a_server_at_once(daemon: Daemon, name: str, tmp_path: Path) -> None:
+    daemon.lxc("create", "bb", name)
+    daemon.lxc("start", "--all")
+    assert f"{name},RUNNING" in daemon.lxc("list", "status=running", "-c", "ns", "-f", "csv")
+    daemon.lxc("pause", "--all")
+    daemon.lxc("resume", "--all")
+    daemon.lxc("stop", "--all", "local:", "-f")
+    assert daemon.lxc("list", "type=container", "status=running", "-f", "csv") == ""
+    assert "leave out" in daemon.error("stop", "--all", name)
