@@ -577,6 +577,10 @@ class FakeRuntime:
     async def permit(self, started: Started, nodes: Collection[Node], *, allowed: bool) -> None:
         self._faults.step("permit")
 
+    async def console(self, started: Started, fds: tuple[int, int, int]) -> Process:
+        self._faults.step("console")
+        return FakeProcess()
+
     async def execute(self, started: Started, command: Command, fds: tuple[int, int, int]) -> Process:
         self._faults.step("execute")
         return FakeProcess()

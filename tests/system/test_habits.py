@@ -1,9 +1,12 @@
 """What users of later versions type."""
 
 import json
+import os
+import pty
+import subprocess
 from pathlib import Path
 
-from tests.system.harness import Daemon
+from tests.system.harness import CLIENT_WITH_SITE, PYTHON, Daemon
 
 
 def test_requests_of_ones_own(daemon: Daemon, container: str) -> None:
@@ -57,3 +60,30 @@ def test_all_of_a_server_at_once(daemon: Daemon, name: str, tmp_path: Path) -> N
     daemon.lxc("stop", "--all", "local:", "-f")
     assert daemon.lxc("list", "type=container", "status=running", "-f", "csv") == ""
     assert "leave out" in daemon.error("stop", "--all", name)
+
+
+def test_the_console_and_what_it_has_shown(daemon: Daemon, container: str) -> None:
+    daemon.lxc("exec", container, "--", "sh", "-c", "echo early >/dev/console")
+    assert "\nConsole log:\n\nearly" in daemon.lxc("console", container, "--show-log")
+    master, slave = pty.openpty()
+    argv = [PYTHON, "-I", "-S", "-c", CLIENT_WITH_SITE, "console", container]
+    with subprocess.Popen(
+        argv, env=daemon.environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+    ) as child:
+        os.close(slave)
+        said = _until(master, b"Ctrl-a q")
+        daemon.lxc("exec", container, "--", "sh", "-c", "echo late >/dev/console")
+        said += _until(master, b"late")
+        os.write(master, b"\x01q")
+        assert child.wait() == 0
+    os.close(master)
+    daemon.lxc("query", "-X", "DELETE", f"/1.0/containers/{container}/console")
+    assert "early" not in daemon.lxc("console", container, "--show-log")
+
+
+def _until(fd: int, wanted: bytes) -> bytes:
+    """What comes, up to something wanted."""
+    said = b""
+    while wanted not in said:
+        said += os.read(fd, 4096)
+    return said

@@ -7,6 +7,7 @@ from aiohttp import web
 from wardian.api import backups, replies
 from wardian.api.routes import Request, Route
 from wardian.core import (
+    console,
     containers,
     copies,
     exec,
@@ -23,7 +24,14 @@ from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.errors import InvalidInput, NotFound
 from wardian.model import filters, names
-from wardian.model.requests import ContainerCreate, ContainerPost, ContainerUpdate, ExecRequest, StateChange
+from wardian.model.requests import (
+    ConsoleRequest,
+    ContainerCreate,
+    ContainerPost,
+    ContainerUpdate,
+    ExecRequest,
+    StateChange,
+)
 
 LOG_FILE = re.compile(r"(lxc|console)\.log(\.old|\.1)?|lxc\.conf|(migration|snapshot)_[\w.:+-]+\.log")
 BEGINNINGS = {"copy": copies.create, "migration": migration_sink.receive}
@@ -142,6 +150,24 @@ async def execute(host: Host, request: Request) -> web.Response:
     )
 
 
+async def attach_console(host: Host, request: Request) -> web.Response:
+    """Begin to connect its console with websockets."""
+    return replies.operation(
+        await console.attach(host, request.path["name"], await request.decode(ConsoleRequest))
+    )
+
+
+async def get_console(host: Host, request: Request) -> web.StreamResponse:
+    """What its console has shown."""
+    return replies.file(await console.log(host, request.path["name"]))
+
+
+async def clear_console(host: Host, request: Request) -> web.Response:
+    """Forget what its console has shown."""
+    await console.clear(host, request.path["name"])
+    return replies.empty()
+
+
 async def list_logs(host: Host, request: Request) -> web.Response:
     """URLs of the log files; also of a container that is gone or could not be created."""
     name = request.path["name"]
@@ -194,6 +220,9 @@ ROUTES = [
     Route("PUT", "/1.0/containers/{name}/state", put_state),
     Route("GET", "/1.0/containers/{name}/criu", get_criu),
     Route("POST", "/1.0/containers/{name}/exec", execute),
+    Route("GET", "/1.0/containers/{name}/console", get_console),
+    Route("POST", "/1.0/containers/{name}/console", attach_console),
+    Route("DELETE", "/1.0/containers/{name}/console", clear_console),
     Route("GET", "/1.0/containers/{name}/logs", list_logs),
     Route("GET", "/1.0/containers/{name}/logs/{file}", get_log),
     Route("DELETE", "/1.0/containers/{name}/logs/{file}", delete_log),

@@ -41,7 +41,7 @@ def run(session: Session, values: Values, words: list[str]) -> int:
         "interactive": interactive,
     }
     if interactive:
-        request["width"], request["height"] = _terminal_size()
+        request["width"], request["height"] = terminal_size()
     for flag, field in (("user", "user"), ("group", "group")):
         if getattr(values, flag) >= 0:
             request[field] = getattr(values, flag)
@@ -72,10 +72,10 @@ def shell(session: Session, values: Values, words: list[str]) -> int:
 def attached(daemon: Connection, name: str, request: dict[str, Any], *, stdin: bool = True) -> int:
     """Run a command with our own streams; its exit status. stdin False: it reads nothing."""
     operation = daemon.request("POST", container_url(name, "exec"), request)[0]["metadata"]
-    streams = _connect(daemon.place, operation)
+    streams = connect(daemon.place, operation)
     finish = daemon.ask(f"/1.0/operations/{operation['id']}/wait")
     if request["interactive"]:
-        _interact(streams)
+        interact(streams)
     else:
         _pipe(streams, reads_stdin=stdin)
     finished = finish()
@@ -89,14 +89,16 @@ def _variable(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _terminal_size() -> tuple[int, int]:
+def terminal_size() -> tuple[int, int]:
+    """(width, height) of our terminal."""
     try:
         return tuple(os.get_terminal_size(sys.stdout.fileno()))  # type: ignore[return-value]
     except OSError:
         return 80, 24
 
 
-def _connect(place: Place, operation: dict[str, Any]) -> dict[str, WebSocket]:
+def connect(place: Place, operation: dict[str, Any]) -> dict[str, WebSocket]:
+    """The streams of an operation by their names."""
     url = f"/1.0/operations/{operation['id']}/websocket?secret="
     # Control first: the command may be over as soon as the others are connected.
     fds = dict(sorted(operation["metadata"]["fds"].items(), key=lambda item: item[0] != "control"))
@@ -167,7 +169,7 @@ def _copy_out(source: WebSocket, fd: int) -> bool:
     return not source.closed
 
 
-def _interact(streams: dict[str, WebSocket]) -> None:
+def interact(streams: dict[str, WebSocket]) -> None:
     """Connect our terminal with the one in the container until that one ends."""
     import termios
     import tty
@@ -176,7 +178,7 @@ def _interact(streams: dict[str, WebSocket]) -> None:
     fd = sys.stdin.fileno()
 
     def resized(*_: object) -> None:
-        width, height = _terminal_size()
+        width, height = terminal_size()
         arguments = f'{{"width": "{width}", "height": "{height}"}}'
         control.send_text(f'{{"command": "window-resize", "args": {arguments}}}')
 

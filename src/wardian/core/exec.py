@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from wardian.core import containers
@@ -66,7 +66,10 @@ async def execute(host: Host, name: str, request: ExecRequest) -> Operation:
 
     async def work(operation: Operation) -> dict[str, Any]:
         if request.interactive:
-            return await _run_on_terminal(host, started, command, request, operation)
+            size = (request.width, request.height)
+            return await run_on_terminal(
+                operation, size, lambda fds: host.runtime.execute(started, command, fds)
+            )
         return await _run_on_pipes(host, started, command, operation)
 
     return host.operations.start(
@@ -218,16 +221,19 @@ async def _drain(
 # --- terminal ----------------------------------------------------------------------------------
 
 
-async def _run_on_terminal(
-    host: Host, started: Started, command: Command, request: ExecRequest, operation: Operation
+async def run_on_terminal(
+    operation: Operation,
+    size: tuple[int, int],
+    start: Callable[[tuple[int, int, int]], Awaitable[Process]],
 ) -> dict[str, Any]:
+    """Run a program on a terminal of (width, height) that the operation's sockets carry; its `return`."""
     (terminal,) = await _connected(operation, "0")
-    master, slave = terminals.open_carrier(request.width, request.height)
+    master, slave = terminals.open_carrier(*size)
     os.set_blocking(master, False)
     with contextlib.ExitStack() as fds:
         fds.callback(os.close, master)
         try:
-            child = await host.runtime.execute(started, command, (slave, slave, slave))
+            child = await start((slave, slave, slave))
         finally:
             os.close(slave)
         over = False

@@ -40,6 +40,7 @@ EXTENSIONS = (
     "image_compression_algorithm",
     "container_exec_signal_handling",
     "container_exec_user_group_cwd",
+    "console",
     "container_full",
     "instance_get_full",
     "instances",

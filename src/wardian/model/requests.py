@@ -208,6 +208,14 @@ class StateChange(Struct, forbid_unknown_fields=True):
     stateful: bool = False
 
 
+class ConsoleRequest(Struct, forbid_unknown_fields=True):
+    """POST /1.0/containers/NAME/console."""
+
+    width: int = 0
+    height: int = 0
+    type: str = "console"
+
+
 class ExecRequest(Struct, forbid_unknown_fields=True):
     """POST /1.0/containers/NAME/exec."""
 

@@ -244,6 +244,9 @@ class Runtime(Protocol):
     async def execute(self, started: Started, command: Command, fds: tuple[int, int, int]) -> Process:
         """Run a command with fds as stdin, stdout and stderr; the caller closes its own copies."""
 
+    async def console(self, started: Started, fds: tuple[int, int, int]) -> Process:
+        """Connect these, which are a terminal, with the container's console until Ctrl-a q or its end."""
+
     def log_folder(self, name: str) -> Path:
         """Where lxc.log, lxc.conf and console.log of the container are."""
 

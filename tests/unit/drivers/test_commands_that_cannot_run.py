@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from wardian.drivers.runtime.attached import LxcProcess
+from wardian.drivers.runtime.attached import GREETING, ConsoleProcess, LxcProcess
 
 SAID = b'lxc-attach: c1: ../src/lxc/attach.c: lxc_attach_run_command: 1841 %s - Failed to exec "%s"\n'
 
@@ -35,3 +35,16 @@ SAID = b'lxc-attach: c1: ../src/lxc/attach.c: lxc_attach_run_command: 1841 %s - 
 def test_what_lxc_attach_says(said: bytes, shown: bytes | None) -> None:
     process = LxcProcess(cast(asyncio.subprocess.Process, None), "c1")
     assert process.reworded(said) == shown
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (b"\n", None),
+        (b"\nConnected to tty 0\nType <Ctrl+a q> to exit", None),
+        (b"\nConnected to tty 0\nType <Ctrl+a q> to enter Ctrl+a itself\nlogin: ", GREETING + b"login: "),
+        (b"no console\n", b"no console\r\n"),
+    ],
+)
+def test_the_greeting_of_a_console(said: bytes, shown: bytes | None) -> None:
+    assert ConsoleProcess(cast(asyncio.subprocess.Process, None)).reworded(said) == shown

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from wardian.drivers.runtime import checkpoint, logs, obstacles, render, services
 from wardian.drivers.runtime.apparmor import AppArmor
-from wardian.drivers.runtime.attached import LxcProcess
+from wardian.drivers.runtime.attached import ConsoleProcess, LxcProcess
 from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import cgroups, prlimit, process, userns
 from wardian.linux.sealed import SealedProgram
@@ -385,6 +385,15 @@ class Lxc:
             cwd=command.cwd if os.path.isdir(command.cwd) else "/",
         )
         return LxcProcess(child, started.name)
+
+    async def console(self, started: Started, fds: tuple[int, int, int]) -> Process:
+        """See ports.Runtime."""
+        argv = [process.program("setsid"), "--ctty", process.program("lxc-console")]
+        argv += ["-n", started.name, "-P", str(self._paths.containers), "-t", "0"]
+        child = await asyncio.create_subprocess_exec(
+            *argv, stdin=fds[0], stdout=fds[1], stderr=fds[2], env=process.ENVIRONMENT, cwd="/"
+        )
+        return ConsoleProcess(child)
 
     def _sealed(self, attach: str) -> str | None:
         """A copy of lxc-attach that need not copy itself; None: it is called as it is, and does."""
