@@ -87,3 +87,29 @@ def _until(fd: int, wanted: bytes) -> bytes:
     while wanted not in said:
         said += os.read(fd, 4096)
     return said
+
+
+def test_networks_are_attached_renamed_and_described(daemon: Daemon, container: str) -> None:
+    old, new = (daemon.bridge.replace("wt", f"wt{mark}") for mark in "rs")
+    daemon.lxc("network", "create", old, "ipv6.address=none", "ipv4.address=none")
+    try:
+        daemon.lxc("network", "attach", old, container, "lan", "lan0")
+        assert "lan0" in daemon.lxc("exec", container, "--", "ls", "/sys/class/net")
+        assert "in use" in daemon.error("network", "rename", old, new)
+        daemon.lxc("network", "detach", old, container)
+        assert "No device found" in daemon.error("network", "detach", old, container)
+        daemon.lxc("network", "attach-profile", old, "default", "lan")
+        daemon.lxc("network", "detach-profile", old, "default", "lan")
+        assert daemon.lxc("network", "rename", old, new) == f"Network {old} renamed to {new}\n"
+        edited = daemon.lxc("network", "show", new).replace('description: ""', "description: mine")
+        daemon.lxc("network", "edit", new, stdin=edited)
+        assert f"{new},bridge,YES,mine,0" in daemon.lxc("network", "list", "-f", "csv").splitlines()
+        assert f"Name: {new}\nMAC address: " in daemon.lxc("network", "info", new)
+    finally:
+        present = daemon.lxc("network", "list", "-f", "csv")
+        daemon.lxc("network", "delete", old if f"{old}," in present else new)
+
+
+def test_the_hardware_of_the_host(daemon: Daemon) -> None:
+    shown = daemon.lxc("info", "--resources")
+    assert shown.startswith("CPUs (") and "\nMemory:\n  Free: " in shown

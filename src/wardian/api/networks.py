@@ -52,6 +52,18 @@ async def delete(host: Host, request: Request) -> web.Response:
     return replies.empty()
 
 
+async def rename(host: Host, request: Request) -> web.Response:
+    """Give it another name."""
+    new = (await request.decode(NetworkWrite)).name
+    await networks.rename(host, request.path["name"], new)
+    return replies.created(networks.url(new))
+
+
+async def state(host: Host, request: Request) -> web.Response:
+    """Addresses, MTU and traffic of the interface."""
+    return replies.sync(await networks.state(host, request.path["name"]))
+
+
 async def leases(host: Host, request: Request) -> web.Response:
     """Its DHCP leases."""
     return replies.sync(await networks.leases(host, request.path["name"]))
@@ -64,5 +76,7 @@ ROUTES = [
     Route("PUT", "/1.0/networks/{name}", put),
     Route("PATCH", "/1.0/networks/{name}", patch),
     Route("DELETE", "/1.0/networks/{name}", delete),
+    Route("POST", "/1.0/networks/{name}", rename),
+    Route("GET", "/1.0/networks/{name}/state", state),
     Route("GET", "/1.0/networks/{name}/leases", leases),
 ]

@@ -60,6 +60,14 @@ properties:
   os: debian
 public: false
 """
+NETWORK = """This is the configuration of a network, as YAML. A sample:
+
+description: for the web servers
+config:
+  ipv4.address: 10.62.42.1/24
+  ipv4.nat: "true"
+  ipv6.address: none
+"""
 """What the editor shows above each kind of object."""
 
 

@@ -31,6 +31,13 @@ def run(session: Session, values: Values, words: list[str]) -> int:
     daemon, name = session.server(words[0] if words else f"{session.config.default}:")
     if not name and values.criu:
         raise ApiError("--criu is about the memory of a container; name one: lxc info <container> --criu")
+    if values.resources:
+        from wardian.cli import resources
+
+        if name:
+            raise ApiError(f'--resources is about the host; leave out "{name}"')
+        print("\n".join(resources.lines(daemon.get("/1.0/resources"))))
+        return 0
     if not name:
         server = daemon.get("/1.0")
         sys.stdout.write(output.yaml({key: server[key] for key in SERVER_ORDER if key in server}))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from wardian.cli import output
+from wardian.cli import editor, output
 from wardian.cli.options import Values
-from wardian.cli.session import Session, UsageError, need
-from wardian.client.connection import ApiError, quote
+from wardian.cli.session import Session, UsageError, container_url, need
+from wardian.client.connection import ApiError, Connection, quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+HIDDEN = ("loopback", "unknown")
+"""Interfaces of the host that no container can be put on, among them the ends of those in containers."""
 SHOWN = ("name", "description", "type", "managed", "config", "used_by")
 
 
@@ -30,7 +32,7 @@ def _url(name: str) -> str:
 
 def _list(session: Session, values: Values, words: list[str]) -> None:
     daemon, _ = session.server(words[0] if words else f"{session.config.default}:")
-    found = daemon.get("/1.0/networks?recursion=1")
+    found = [n for n in daemon.get("/1.0/networks?recursion=1") if n["type"] not in HIDDEN]
     rows = [
         [n["name"], n["type"], "YES" if n["managed"] else "NO", n["description"], str(len(n["used_by"]))]
         for n in found
@@ -42,6 +44,7 @@ def _show(session: Session, values: Values, words: list[str]) -> None:
     need(words, 1, 1)
     daemon, name = session.server(words[0])
     found = daemon.get(_url(name))
+    found["config"] = dict(sorted(found["config"].items()))
     sys.stdout.write(output.yaml({key: found[key] for key in SHOWN}))
     for line in found["warnings"]:
         sys.stdout.write(f"# warning: {line}\n")
@@ -89,6 +92,111 @@ def _list_leases(session: Session, values: Values, words: list[str]) -> None:
     output.show(values.format, ("HOSTNAME", "MAC ADDRESS", "IP ADDRESS", "TYPE"), rows, found)
 
 
+def _info(session: Session, values: Values, words: list[str]) -> None:
+    need(words, 1, 1)
+    daemon, name = session.server(words[0])
+    found = daemon.get(f"{_url(name)}/state")
+    traffic = found["counters"]
+    lines = [
+        *(f"Name: {name}", f"MAC address: {found['hwaddr']}", f"MTU: {found['mtu']}"),
+        *(f"State: {found['state']}", f"Type: {found['type']}"),
+    ]
+    if found["addresses"]:
+        lines += ["", "IP addresses:"]
+    for one in found["addresses"]:
+        lines.append(f"  {one['family']}\t{one['address']}/{one['netmask']} ({one['scope']})")
+    lines += [
+        *("", "Network usage:"),
+        f"  Bytes received: {output.size(traffic['bytes_received'])}",
+        f"  Bytes sent: {output.size(traffic['bytes_sent'])}",
+        f"  Packets received: {traffic['packets_received']}",
+        f"  Packets sent: {traffic['packets_sent']}",
+    ]
+    print("\n".join(lines))
+
+
+def _edit(session: Session, values: Values, words: list[str]) -> None:
+    need(words, 1, 1)
+    daemon, name = session.server(words[0])
+    found, headers = daemon.request("GET", _url(name))
+    if not found["metadata"]["managed"]:
+        raise ApiError(f'"{name}" is an interface of the host, not a network of ours')
+    config = dict(sorted(found["metadata"]["config"].items()))
+    present = {"description": found["metadata"]["description"], "config": config}
+
+    def apply(wanted: dict[str, Any]) -> None:
+        body = {key: wanted.get(key) or present[key].__class__() for key in present}
+        daemon.request("PUT", _url(name), body, {"If-Match": headers["etag"]})
+
+    editor.edit(present, editor.NETWORK, apply)
+
+
+def _rename(session: Session, values: Values, words: list[str]) -> None:
+    need(words, 2, 2)
+    daemon, name = session.server(words[0])
+    daemon.request("POST", _url(name), {"name": words[1]})
+    print(f"Network {name} renamed to {words[1]}")
+
+
+def _nic(daemon: Connection, network: str, device: str, interface: str) -> dict[str, dict[str, str]]:
+    """A nic on the network, as a map of devices; the host's own interface is shared (macvlan)."""
+    about = daemon.get(_url(network))
+    kind = "bridged" if about["type"] == "bridge" else "macvlan"
+    made = {"type": "nic", "nictype": kind, "parent": network}
+    return {device: made | ({"name": interface} if interface else {})}
+
+
+def _attach_to(kind: str, session: Session, words: list[str]) -> None:
+    """Words: network, owner, name of the device, name of the interface inside."""
+    need(words, 2, 4)
+    daemon, network = session.server(words[0])
+    name, device, interface = (*words[1:], "", "")[:3]
+    device = device or network
+    path = container_url(name) if kind == "container" else f"/1.0/profiles/{quote(name)}"
+    found, headers = daemon.request("GET", path)
+    if device in found["metadata"]["devices"]:
+        raise ApiError("The device already exists")
+    change = {"devices": _nic(daemon, network, device, interface)}
+    daemon.request("PATCH", path, change, {"If-Match": headers["etag"]})
+
+
+def _detach_from(kind: str, session: Session, words: list[str]) -> None:
+    """Words: network, owner, name of the device."""
+    need(words, 2, 3)
+    daemon, network = session.server(words[0])
+    name, device = (*words[1:], "")[:2]
+    path = container_url(name) if kind == "container" else f"/1.0/profiles/{quote(name)}"
+    found, headers = daemon.request("GET", path)
+    devices = found["metadata"]["devices"]
+    on_it = [key for key, one in devices.items() if one.get("type") == "nic" and _parent(one) == network]
+    if device and device not in on_it:
+        raise ApiError("The specified device doesn't exist on this network")
+    if not device and len(on_it) != 1:
+        reason = "More than one device matches, name one of them" if on_it else "No device found"
+        raise ApiError(f'{reason} on network "{network}"')
+    daemon.request("PATCH", path, {"devices": {device or on_it[0]: None}}, {"If-Match": headers["etag"]})
+
+
+def _parent(device: dict[str, str]) -> str:
+    return device.get("network") or device.get("parent", "")
+
+
+def _attach(session: Session, values: Values, words: list[str]) -> None:
+    _attach_to("container", session, words)
+
+
+def _attach_profile(session: Session, values: Values, words: list[str]) -> None:
+    _attach_to("profile", session, words)
+
+
+def _detach(session: Session, values: Values, words: list[str]) -> None:
+    _detach_from("container", session, words)
+
+
+def _detach_profile(session: Session, values: Values, words: list[str]) -> None:
+    _detach_from("profile", session, words)
+
+
 def _delete(session: Session, values: Values, words: list[str]) -> None:
     need(words, 1, 1)
     daemon, name = session.server(words[0])
@@ -105,4 +213,11 @@ SUBCOMMANDS: dict[str, Any] = {
     "unset": _unset,
     "delete": _delete,
     "list-leases": _list_leases,
+    "info": _info,
+    "edit": _edit,
+    "rename": _rename,
+    "attach": _attach,
+    "attach-profile": _attach_profile,
+    "detach": _detach,
+    "detach-profile": _detach_profile,
 }

@@ -171,6 +171,54 @@ async def delete(host: Host, name: str) -> None:
     host.events.lifecycle("network-deleted", url(name))
 
 
+async def rename(host: Host, name: str, new: str) -> None:
+    """Give a managed bridge that nothing uses another name; its addresses stay."""
+    found = await host.records.networks.get(name)
+    network.check(new, found.config)
+    if new != name and await host.records.networks.find(new) is not None:
+        raise AlreadyExists(f'network "{new}" already exists')
+    if host.bridge.is_taken(new):
+        raise InvalidInput(f'the host has an interface "{new}" already; choose another name')
+    if users := await used_by(host, name):
+        raise InvalidInput(f'network "{name}" is in use by {", ".join(users)}')
+    async with host.once(f"update network {name}"), host.bridge.choosing(), Undo() as undo:
+        made = replace(found, name=new)
+        undo.on_failure(host.bridge.up, found)
+        await host.bridge.down(found)
+        undo.on_failure(host.bridge.down, made)
+        await host.bridge.up(made)
+        await host.records.networks.insert(made)
+        undo.on_failure(host.records.networks.delete, new)
+        await host.records.networks.delete(name)
+        undo.keep()
+    host.events.lifecycle("network-renamed", url(new), old_name=name)
+
+
+async def state(host: Host, name: str) -> dict[str, Any]:
+    """The interface as it is: addresses, MTU, traffic; NotFound if the host has none of that name."""
+    found = next((link for link in netlink.links() if link.name == name), None)
+    if found is None:
+        raise NotFound(f'the host has no interface "{name}"')
+    known = (netlink.address(payload) for payload in netlink.dump(netlink.GETADDR))
+    packets_received, packets_sent, bytes_received, bytes_sent = found.counters
+    return {
+        "addresses": [
+            {"family": a.family, "address": a.address, "netmask": str(a.length), "scope": a.scope}
+            for a in sorted(a for a in known if a is not None and a.index == found.index)
+        ],
+        "counters": {
+            "bytes_received": bytes_received,
+            "bytes_sent": bytes_sent,
+            "packets_received": packets_received,
+            "packets_sent": packets_sent,
+        },
+        "hwaddr": found.hwaddr,
+        "mtu": found.mtu,
+        "state": "up" if found.up else "down",
+        "type": found.kind,
+    }
+
+
 async def leases(host: Host, name: str) -> list[dict[str, str]]:
     """Addresses of a managed bridge that DHCP keeps (static), and those that it has given out."""
     found = await host.records.networks.get(name)

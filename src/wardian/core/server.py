@@ -29,6 +29,7 @@ EXTENSIONS = (
     "profile_usedby",
     "network",
     "network_leases",
+    "network_state",
     "storage",
     "resources",
     "resources_v2",

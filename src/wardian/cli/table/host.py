@@ -9,7 +9,7 @@ COMMANDS = (
     Command(
         "network",
         "network:run",
-        """Usage: lxc network list|show|create|get|set|unset|delete|list-leases ...
+        """Usage: lxc network list|show|info|create|edit|rename|delete|get|set|unset|attach|detach ...
 
 Manage networks.
 
@@ -19,15 +19,26 @@ lxc network create [<remote>:]<network> [key=value...]
     Make a bridge with DHCP, DNS and NAT; subnets that are free on this host are chosen.
 lxc network get|unset [<remote>:]<network> <key>
 lxc network set [<remote>:]<network> <key> <value>
+lxc network edit [<remote>:]<network>
+lxc network rename [<remote>:]<network> <new name>
 lxc network delete [<remote>:]<network>
+lxc network info [<remote>:]<network>
+    Addresses and traffic of the interface.
+lxc network attach [<remote>:]<network> <container> [<device>] [<interface>]
+lxc network detach [<remote>:]<network> <container> [<device>]
+lxc network attach-profile [<remote>:]<network> <profile> [<device>] [<interface>]
+lxc network detach-profile [<remote>:]<network> <profile> [<device>]
+    Give a container or a profile an interface on the network, and take it away.
 lxc network list-leases [<remote>:]<network>
     Addresses that DHCP has given out (DYNAMIC), or keeps for a container (STATIC).
 
 Example:
     lxc network create br1 ipv6.address=none
+    lxc network attach br1 c1 eth1
 """,
         (FORMAT,),
-        subcommands="list show create get set unset delete list-leases",
+        subcommands="list show info create get set unset edit rename delete list-leases attach detach "
+        "attach-profile detach-profile",
         completes="network",
     ),
     Command(

@@ -30,12 +30,13 @@ COMMANDS = (
     Command(
         "info",
         "info:run",
-        """Usage: lxc info [<remote>:][<container>] [--show-log] [--criu]
+        """Usage: lxc info [<remote>:][<container>] [--show-log] [--criu] [--resources]
 
 Show information on a container or the server.
 
 With --criu it tells whether the memory of the container can be saved now (`lxc stop --stateful`,
-`lxc snapshot --stateful`), and what is in the way if not; then the exit status is 1.
+`lxc snapshot --stateful`), and what is in the way if not; then the exit status is 1. With --resources,
+and without a container, it shows the processors, memory, network cards, GPUs and disks of the host.
 
 Examples:
     lxc info c1 --show-log
@@ -43,6 +44,7 @@ Examples:
 """,
         (
             Flag("show-log", "bool", "Show the container's log"),
+            Flag("resources", "bool", "Show the hardware of the host"),
             Flag("criu", "bool", "Tell what is in the way of saving the container's memory"),
         ),
         completes="container",
