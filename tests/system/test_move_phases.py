@@ -65,6 +65,8 @@ class Case:
     left: str = "a"
     said: str = ""
     pool: str = "default"
+    kept: bool = False
+    """`b` keeps what has come whole, for the next try, which does not come."""
 
 
 SOURCE, SINK, WIRE = "wardian.core.migration_source", "wardian.core.migration_sink", "wardian.core.wire:Wire"
@@ -97,7 +99,7 @@ CASES = [
     Case("move --mode=pull", RECEIVES, "fill", said="is full", pool="files"),
     Case("move --mode=push", CONFIRMS, "cut", left=ONCE),
     Case("copy --mode=pull", CONFIRMS, "kill a", left="a|ab", pool="files"),
-    Case("move --mode=pull", ARRIVED, "kill b", pool="files", said=LOOK),
+    Case("move --mode=pull", ARRIVED, "kill b", pool="files", said=LOOK, kept=True),
     Case("move --mode=pull", ARRIVED, "interrupt", said="cancelled"),
     Case("move --mode=push", SAYS_SO, "cut", left="b"),
     Case("move --mode=pull", SAYS_SO, "kill b", left="ab", said=LOOK, pool="files"),
@@ -169,30 +171,43 @@ def present(daemon: Daemon) -> dict[str, set[str]]:
 
 def digest(daemon: Daemon, pool: str) -> str:
     """Of the big files of c1 and of its snapshot."""
-    folder = FOLDER if pool == "files" else f"{daemon.folder}/lxd/storage-pools/{pool}"
-    script = f"cd {folder} && cat containers/c1/rootfs/root/big snapshots/c1/s1/rootfs/root/big | sha256sum"
+    files = "containers/c1/rootfs/root/big snapshots/c1/s1/rootfs/root/big"
+    script = f"cd {folder(daemon, pool)} && cat {files} | sha256sum"
     return subprocess.run(
         [*daemon.within, "sh", "-c", script], check=True, capture_output=True
     ).stdout.decode()
+
+
+def folder(daemon: Daemon, pool: str) -> str:
+    return FOLDER if pool == "files" else f"{daemon.folder}/lxd/storage-pools/{pool}"
+
+
+def make(hosts: Pair, pool: str) -> None:
+    """The container c1 on `a`, with a snapshot and a file in both that cannot be made smaller."""
+    hosts.a.lxc("init", "bb", "c1", "-s", pool)
+    noise = f"head -c {MEGABYTES}M /dev/urandom >{folder(hosts.a, pool)}/containers/c1/rootfs/root/big"
+    subprocess.run([*hosts.a.within, "sh", "-c", noise], check=True)
+    hosts.a.lxc("snapshot", "c1", "s1")
+
+
+def begin(hosts: Pair, words: str) -> "subprocess.Popen[bytes]":
+    """A client that copies or moves it."""
+    verb, *more = words.split()
+    argv = [*hosts.a.within, PYTHON, "-I", "-S", "-c", CLIENT_WITH_SITE, verb, "c1", "b:", *more]
+    argv += ["-d", f"eth0,parent={hosts.b.bridge}"]
+    return subprocess.Popen(argv, env=hosts.a.environment, stderr=subprocess.PIPE)
 
 
 @pytest.mark.parametrize(
     "case", CASES, ids=lambda case: f"{case.words}-{case.point.split(':')[1]}-{case.fault}"
 )
 def test_it_is_there_once_and_whole(hosts: Pair, empty: list[dict[str, set[str]]], case: Case) -> None:
-    hosts.a.lxc("init", "bb", "c1", "-s", case.pool)
-    folder = FOLDER if case.pool == "files" else f"{hosts.a.folder}/lxd/storage-pools/{case.pool}"
-    noise = f"head -c {MEGABYTES}M /dev/urandom >{folder}/containers/c1/rootfs/root/big"
-    subprocess.run([*hosts.a.within, "sh", "-c", noise], check=True)
-    hosts.a.lxc("snapshot", "c1", "s1")
+    make(hosts, case.pool)
     before, content = present(hosts.a), digest(hosts.a, case.pool)
 
-    verb, *more = case.words.split()
-    argv = [*hosts.a.within, PYTHON, "-I", "-S", "-c", CLIENT_WITH_SITE, verb, "c1", "b:", *more]
-    argv += ["-d", f"eth0,parent={hosts.b.bridge}"]
     which, point = case.point.split(" ", 1)
     with held(getattr(hosts, which), point) as reached:
-        client = subprocess.Popen(argv, env=hosts.a.environment, stderr=subprocess.PIPE)
+        client = begin(hosts, case.words)
         connection, _ = reached.accept()
         FAULTS[case.fault](hosts, client)
         connection.close()
@@ -206,6 +221,39 @@ def test_it_is_there_once_and_whole(hosts: Pair, empty: list[dict[str, set[str]]
     assert bool(client.returncode) == ("a" in found and case.left != "a|ab")
     assert case.said in said
     assert "a" not in found or present(hosts.a) == before
+    if case.kept:
+        assert present(hosts.b) != empty[1]
+        hosts.b.lxc("delete", "c1")
     assert "b" in found or present(hosts.b) == empty[1]
     for daemon in found.values():
         assert digest(daemon, case.pool) == content
+
+
+@pytest.mark.parametrize("pool", ["default", "files"])
+def test_the_next_try_goes_on_where_the_first_broke_off(
+    hosts: Pair, empty: list[dict[str, set[str]]], pool: str
+) -> None:
+    make(hosts, pool)
+
+    def born() -> str:
+        """When the snapshot on `b` was made."""
+        argv = [*hosts.b.within, "stat", "-c", "%W %w", f"{folder(hosts.b, pool)}/snapshots/c1/s1"]
+        return subprocess.run(argv, check=True, capture_output=True).stdout.decode()
+
+    with held(hosts.b, f"{WIRE}.receive 2") as reached:  # the snapshot is there
+        client = begin(hosts, "copy --mode=push")
+        connection, _ = reached.accept()
+        hosts.cut()
+        connection.close()
+        settle(hosts)
+        assert client.communicate(timeout=60)[1]
+    assert hosts.b.names() == []
+    assert "not found" in hosts.b.error("start", "c1")
+    before = born()
+    hosts.b.kill()
+    settle(hosts)
+    assert hosts.b.names() == []
+    client = begin(hosts, "copy")
+    assert client.communicate(timeout=60)[1].decode() == ""
+    assert (hosts.b.names(), born()) == (["c1"], before)
+    assert digest(hosts.b, pool) == digest(hosts.a, pool)

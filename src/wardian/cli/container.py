@@ -219,7 +219,12 @@ def delete(session: Session, values: Values, words: list[str]) -> int:
         if "/" in name:
             own.run(daemon, "DELETE", container_url(name), quiet=True)
             return
-        found = daemon.get(container_url(name))
+        try:
+            found = daemon.get(container_url(name))
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            found = {"status": "Stopped"}  # there may be what is kept of a copy that broke off
         if found["status"] != "Stopped":
             if not values.force:
                 raise ApiError("The container is currently running, stop it first or pass --force.")

@@ -232,8 +232,7 @@ async def _restore(host: Host, archive: Path, wanted: str, pool: str) -> str:
     index = backup.parse_index(await host.rootfs.read_member(archive, backup.INDEX, ids))
     name = wanted or index.name
     names.check_container(name)
-    if await host.records.containers.find(name) is not None:
-        raise AlreadyExists(f"Container '{name}' already exists")
+    await containers.ensure_free(host, name)
     draft = await _draft(host, name, index, pool)
     await containers.check(host, draft)
     if index.transport and index.transport not in host.storage.get(draft.pool).transports()[:-1]:

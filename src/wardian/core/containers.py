@@ -52,7 +52,9 @@ from wardian.ports.storage import Volume
 log = logging.getLogger(__name__)
 
 NAME_TRIES = 100
-HIDDEN = ("create", "rename")
+PARTIAL = "partial"
+"""`pending` of a record that keeps snapshots for the next try of a copy (core/partial.py)."""
+HIDDEN = ("create", "receive", PARTIAL, "rename")
 """What is under way with a record that callers do not see yet."""
 
 
@@ -300,8 +302,7 @@ async def create(host: Host, request: ContainerCreate) -> Operation:
         raise InvalidInput(f"Invalid container name: '{request.name}': '/' is reserved for snapshots")
     name = request.name or await random_name(host)
     names.check_container(name)
-    if await host.records.containers.find(name) is not None:
-        raise AlreadyExists(f"Container '{name}' already exists")
+    await ensure_free(host, name)
     await pools.ensure_default(host)
     draft = await _draft(host, name, request)
     result = await check(host, draft)
@@ -314,6 +315,23 @@ async def create(host: Host, request: ContainerCreate) -> Operation:
             await _create(host, draft, request, operation)
 
     return host.operations.start("Creating container", work, resources=resources(name), may_cancel=True)
+
+
+async def ensure_free(host: Host, name: str) -> None:
+    """AlreadyExists if there is a container of this name; what is kept for the next try of a copy goes."""
+    present = await host.records.containers.find(name)
+    if present is not None and present.pending == PARTIAL:
+        await forget_partial(host, name)
+    elif present is not None:
+        raise AlreadyExists(f"Container '{name}' already exists")
+
+
+async def forget_partial(host: Host, name: str) -> None:
+    """Remove what is kept for the next try of a copy, if there still is any."""
+    async with host.operations.lock(name, "delete"):
+        present = await host.records.containers.find(name)
+        if present is not None and present.pending == PARTIAL:
+            await discard(host, present)
 
 
 async def random_name(host: Host) -> str:
@@ -424,7 +442,17 @@ def root_size(merged_config: Expanded) -> int | None:
 
 
 async def delete(host: Host, name: str) -> Operation:
-    """Begin to delete a stopped container with all that belongs to it."""
+    """Begin to delete a stopped container with all that belongs to it.
+
+    Also what is kept of a copy that broke off, although no list shows it.
+    """
+    present = await host.records.containers.find(name)
+    if present is not None and present.pending == PARTIAL:
+
+        async def forget(_: Operation) -> None:
+            await forget_partial(host, name)
+
+        return host.operations.start("Deleting container", forget, resources=resources(name))
     if await is_protected(host, await get(host, name)):
         raise InvalidInput(
             f'container "{name}" is protected; set "security.protection.delete" to false to delete it'

@@ -12,7 +12,7 @@ from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.pool_moves import Count
 from wardian.core.undo import Undo
-from wardian.errors import AlreadyExists, InvalidInput, NotFound
+from wardian.errors import InvalidInput, NotFound
 from wardian.model import expand, names
 from wardian.model.container import Config, Container, Snapshot
 from wardian.model.requests import ContainerCreate
@@ -37,15 +37,16 @@ async def create(host: Host, request: ContainerCreate) -> Operation:
     name = request.name or await containers.random_name(host)
     names.check_container(name)
     only = request.source.container_only or request.source.instance_only
-    if await host.records.containers.find(name) is not None:
-        if request.source.refresh and "/" not in request.source.source:
-            if await _asks_for_more(host, request):
-                raise InvalidInput(
-                    f'container "{name}" exists: a refresh brings files and snapshots up to date and keeps '
-                    "its configuration; change that with `lxc config`"
-                )
-            return await pool_moves.refresh(host, request.source.source, name, only=only)
-        raise AlreadyExists(f"Container '{name}' already exists")
+    present = await host.records.containers.find(name)
+    is_here = present is not None and present.pending != containers.PARTIAL
+    if is_here and request.source.refresh and "/" not in request.source.source:
+        if await _asks_for_more(host, request):
+            raise InvalidInput(
+                f'container "{name}" exists: a refresh brings files and snapshots up to date and keeps '
+                "its configuration; change that with `lxc config`"
+            )
+        return await pool_moves.refresh(host, request.source.source, name, only=only)
+    await containers.ensure_free(host, name)
     origin, was, taken = await _source(host, request.source.source)
     draft = _draft(name, was, request)
     merged = await containers.check(host, draft)
@@ -179,8 +180,7 @@ async def rename(host: Host, name: str, new: str) -> Operation:
         names.check_container(new)
     except InvalidInput as error:
         raise InvalidInput("Invalid container name") from error
-    if await host.records.containers.find(new) is not None:
-        raise AlreadyExists()
+    await containers.ensure_free(host, new)
 
     async def work(_: Operation) -> None:
         async with AsyncExitStack() as held:

@@ -2,8 +2,9 @@
 
 The configuration of the container is that of the request, checked before anything is asked for; what
 the other host says of its snapshots is checked before it sends a byte. A container that does not come
-whole is removed again. With `refresh` a container that is here gets the files of the other one: each
-snapshot stays as soon as it is complete, and the container's own files change at the end, all at once.
+whole is removed again; if the connection broke, its complete snapshots are kept (core/partial.py). With
+`refresh` a container that is here gets the files of the other one: each snapshot stays as soon as it is
+complete, and the container's own files change at the end, all at once.
 """
 
 from collections.abc import AsyncIterator
@@ -20,6 +21,7 @@ from wardian.core import (
     lifecycle,
     memory,
     owners,
+    partial,
     places,
     pools,
     snapshots,
@@ -30,7 +32,7 @@ from wardian.core.migration_source import STAGE, connected
 from wardian.core.operations import Operation
 from wardian.core.progress import Meter
 from wardian.core.undo import Undo, to_the_end
-from wardian.core.wire import Broken, Wire
+from wardian.core.wire import Broken, Gone, Wire
 from wardian.errors import AlreadyExists, HostFailed, InvalidInput
 from wardian.model import architectures, idmap, migration, names, server_keys
 from wardian.model.container import Container, Snapshot
@@ -57,6 +59,8 @@ async def receive(host: Host, request: ContainerCreate) -> Operation:
     name = request.name or await containers.random_name(host)
     names.check_container(name)
     present = await host.records.containers.find(name)
+    if present is not None and present.pending == containers.PARTIAL:
+        present = None
     if present is not None and not source.refresh:
         raise AlreadyExists(f"Container '{name}' already exists")
     await pools.ensure_default(host)
@@ -129,7 +133,7 @@ async def _draft(host: Host, name: str, request: ContainerCreate, present: Conta
         profiles=["default"] if request.profiles is None else request.profiles,
         ephemeral=request.ephemeral,
         description=request.description,
-        pending="create",
+        pending="receive",
     )
     merged = await containers.expanded(host, draft)
     pool = present.pool if present else foreign.pool_of(merged.devices)
@@ -286,11 +290,17 @@ async def _take(arrival: _Arrival, own_name: str, target: Volume, base: Volume |
 
 async def _create(host: Host, line: Wire, draft: Container, offer: Offer, operation: Operation) -> None:
     async with Undo() as undo:
-        await host.records.containers.insert(draft)
+        await _insert(host, draft)
         undo.on_failure(containers.discard, host, draft)
         host.runtime.forget_logs(draft.name)
-        async with _agreed(host, line, draft, offer, operation) as arrival:
-            await _take_all(host, arrival, containers.volume(draft.name), None)
+        try:
+            await _take_up(host, draft, offer)
+            async with _agreed(host, line, draft, offer, operation) as arrival:
+                await _take_all(host, arrival, containers.volume(draft.name), _latest(arrival))
+        except Gone:
+            await to_the_end(partial.keep_or_discard(host, draft))
+            undo.keep()
+            raise
         merged = await _check(host, draft, None)
         made, wanted = await containers.settled(host, draft, merged)
         made = owners.recorded(made, idmap.from_json(offer.idmap))
@@ -308,6 +318,34 @@ async def _create(host: Host, line: Wire, draft: Container, offer: Offer, operat
         await places.settle(host, made.name)
         undo.keep()
     host.events.lifecycle("container-created", containers.url(draft.name))
+
+
+async def _insert(host: Host, draft: Container) -> None:
+    """The record of what comes, in the place of what is kept of a try before."""
+    before = await host.records.containers.find(draft.name)
+    if before is not None and before.pending == containers.PARTIAL:
+        if before.pool == draft.pool:
+            await host.records.containers.replace(draft)
+            return
+        await containers.discard(host, before)
+    await host.records.containers.insert(draft)
+
+
+async def _take_up(host: Host, draft: Container, offer: Offer) -> None:
+    """Of the snapshots that are kept of a try before, those stay that are offered, as they are offered."""
+    offered = {(kept.name, kept.created_at): kept for kept in offer.snapshots}
+    for snapshot in await host.records.snapshots.all(draft.name):
+        kept = offered.get((snapshot.own_name, snapshot.created_at))
+        if kept is None:
+            await snapshots.remove(host, snapshot)
+        else:
+            await host.records.snapshots.replace(replace(await _snapshot(host, draft, kept), pending=""))
+
+
+def _latest(arrival: _Arrival) -> Volume | None:
+    """The latest of the snapshots that are kept of a try before, where files need not be sent again."""
+    here = [name for name in arrival.offered if name not in arrival.coming]
+    return arrival.volume_of(here[-1]) if here and arrival.transport == migration.FILE_WISE else None
 
 
 async def finish_arrival(host: Host, container: Container) -> None:

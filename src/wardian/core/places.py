@@ -34,7 +34,7 @@ async def settle(host: Host, name: str) -> None:
 
 async def _settle(host: Host, name: str) -> None:
     container = await host.records.containers.find(name)
-    if container is None:
+    if container is None or container.pending == "partial":
         _remove(host.paths.containers / name)
         _remove(host.paths.snapshots / name)
         return

@@ -5,7 +5,7 @@ A record says in `pending` what was under way. What it says there is enough: not
 
 import logging
 
-from wardian.core import containers, copies, memory, migration_sink, owners, pool_moves, snapshots
+from wardian.core import containers, copies, memory, migration_sink, owners, partial, pool_moves, snapshots
 from wardian.core.host import Host
 from wardian.errors import WardianError
 from wardian.model.container import Container, Snapshot
@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 
 CONTAINER_STEPS = {
     "create": containers.discard,
+    "receive": partial.keep_or_discard,
     "delete": containers.remove,
     "rename": copies.finish_rename,
     "restore": snapshots.finish_restore,
@@ -31,7 +32,7 @@ SNAPSHOT_STEPS = {
 async def sweep(host: Host) -> None:
     """Bring every record that has something pending to one end or the other; failures are logged."""
     for container in await host.records.containers.all():
-        if container.pending:
+        if container.pending and container.pending != containers.PARTIAL:
             await _settle(host, container)
     for snapshot in await host.records.snapshots.all():
         if snapshot.pending:

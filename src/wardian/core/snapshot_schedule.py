@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
-from wardian.core import backups, containers, snapshots
+from wardian.core import backups, containers, partial, snapshots
 from wardian.core.host import Host
 from wardian.errors import Busy, WardianError
 from wardian.model import keys, schedule
@@ -66,6 +66,7 @@ async def _follow(host: Host, woken: asyncio.Event) -> None:
         try:
             was_busy = await expire(host, datetime.now(UTC))
             await backups.expire(host, datetime.now(UTC))
+            await partial.expire(host, datetime.now(UTC))
             late = await take_due(host, looked, now, late)
             pause_s = RETRY_S if late or was_busy else await _seconds_left(host, now)
         except WardianError as error:
@@ -84,6 +85,7 @@ async def _seconds_left(host: Host, now: datetime) -> float:
     this_moment = datetime.now(UTC)
     ends = [snapshot.expires_at for snapshot in await host.records.snapshots.all()]
     ends += [packed.expires_at for packed in await host.records.backups.all()]
+    ends += await partial.ends(host)
     due += [(end - this_moment).total_seconds() for end in ends if end is not None]
     return max(0.0, min(due))
 

@@ -193,7 +193,7 @@ class Wire:
                 except (BrokenPipeError, ConnectionResetError):
                     wanted = False
         if frame is None:
-            raise Broken("the connection to the other host broke off in the middle of the files")
+            raise Gone("the connection to the other host broke off in the middle of the files")
         with contextlib.suppress(OSError):
             ours.shutdown(socket.SHUT_WR)
 

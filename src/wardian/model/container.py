@@ -12,8 +12,11 @@ from msgspec import Struct
 Config = dict[str, str]
 Devices = dict[str, dict[str, str]]
 
-Pending = Literal["", "create", "delete", "rename", "restore", "remap", "move", "arrive"]
-"""What was begun and not finished: rolled back ("create") or finished (all others) at start-up."""
+Pending = Literal[
+    "", "create", "receive", "partial", "delete", "rename", "restore", "remap", "move", "arrive"
+]
+"""What was begun and not finished: rolled back ("create"), left for the next try ("receive", "partial": what
+has come of a copy from another host) or finished (all others) at start-up."""
 
 
 class Container(Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ COMPRESSION = "images.compression_algorithm"
 REMOTE_CACHE_EXPIRY = "images.remote_cache_expiry"
 ACCEPT_MEMORY = "migration.accept_memory"
 MIGRATION_TIMEOUT = "migration.timeout"
+PARTIAL_EXPIRY = "migration.partial_expiry"
 
 ALLOWED_ORIGINS = {
     "core.https_allowed_headers": "Access-Control-Allow-Headers",
@@ -71,6 +72,11 @@ def _check_compression(text: str) -> None:
 def _check_seconds(text: str) -> None:
     if not 1 <= units.parse_int(text) <= 86400:
         raise InvalidInput("the time is a number of seconds from 1 to 86400")
+
+
+def _check_hours(text: str) -> None:
+    if not 0 <= units.parse_int(text) <= 8760:
+        raise InvalidInput("the time is a number of hours from 0 to 8760")
 
 
 @dataclass(frozen=True)
@@ -143,6 +149,13 @@ KEYS = (
         _check_seconds,
         "30",
         "seconds after which a copy or move gives up on a host that is silent",
+        used=True,
+    ),
+    ServerKey(
+        PARTIAL_EXPIRY,
+        _check_hours,
+        "24",
+        "hours for which what has come of a copy or move that broke off is kept for the next try; 0: not",
         used=True,
     ),
     ServerKey(

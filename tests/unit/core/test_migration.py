@@ -4,13 +4,24 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fakes import FakePeers, FakeSocket, Faults, make_host
-from wardian.core import containers, migration_sink, migration_source, pools, recovery, snapshots, wire
+from wardian.core import (
+    containers,
+    migration_sink,
+    migration_source,
+    partial,
+    pools,
+    recovery,
+    server,
+    snapshots,
+    wire,
+)
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.pools import PoolWrite
@@ -200,12 +211,105 @@ async def test_whatever_step_the_target_dies_after_the_next_start_settles_it(
     faults_there.fail_at = None
     await recovery.sweep(target)
     containers_left, snapshots_left, files = await everything(target)
-    assert not any(found.pending for found in [*containers_left, *snapshots_left])
-    named = {("container", c.name) for c in containers_left} | {("snapshot", s.name) for s in snapshots_left}
+    assert not any(snapshot.pending for snapshot in snapshots_left)
+    named = {("container", c.name) for c in containers_left if not c.pending}
+    named |= {("snapshot", s.name) for s in snapshots_left}
+    assert all(c.pending in ("", "partial") for c in containers_left) and (named or not containers_left)
     assert named == {(volume.kind, volume.name) for volume, _ in files}
     assert len(containers_left) == 1 or transfer is pull
     await refresh(source, target)
     assert (folder(target, "c1") / "file").read_text() == "new"
+    assert not any(found.pending for found in await target.records.containers.all())
+
+
+# --- a copy that breaks off, and its next try ---------------------------------------------------
+
+
+async def break_off(source: Host, target: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of which only the snapshot comes whole."""
+
+    def step(self: Faults, name: str) -> None:
+        if name == "receive container volume":
+            peers_of(target).opened[-2].cut()
+
+    with monkeypatch.context() as patch, pytest.raises(WardianError, match="broke off"):
+        patch.setattr(Faults, "step", step)
+        await pull(source, target)
+
+
+async def test_what_came_whole_is_not_sent_again(
+    source: Host, target: Host, faults_there: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await break_off(source, target, monkeypatch)
+    assert await containers.every(target) == []
+    with pytest.raises(NotFound):
+        await containers.get(target, "c1")
+    assert [v.name for v in await target.storage.get("default").volumes()] == ["c1/s1"]
+    await recovery.sweep(target)
+    faults_there.steps.clear()
+    await finished(await snapshots.create(source, "c1", SnapshotCreate(name="s2")))
+    await pull(source, target)
+    assert [step for step in faults_there.steps if step.startswith("receive")] == [
+        "receive snapshot volume",  # s2
+        "receive container volume",
+    ]
+    assert sorted(s.own_name for s in await snapshots.every(target, "c1")) == ["s1", "s2"]
+    assert (folder(target, "c1/s1", "snapshot") / "file").read_text() == "old"
+    assert (folder(target, "c1") / "file").read_text() == "new"
+
+
+async def test_another_container_of_that_name_has_nothing_of_it(
+    source: Host, target: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await break_off(source, target, monkeypatch)
+    await finished(await snapshots.delete(source, await snapshots.get(source, "c1", "s1")))
+    await finished(await snapshots.create(source, "c1", SnapshotCreate(name="s1")))
+    await pull(source, target)
+    assert (folder(target, "c1/s1", "snapshot") / "file").read_text() == "new"
+    await finished(await containers.delete(target, "c1"))
+
+    await finished(await snapshots.delete(source, await snapshots.get(source, "c1", "s1")))
+    await break_off_with(source, target, monkeypatch)
+    await finished(await snapshots.delete(source, await snapshots.get(source, "c1", "s1")))
+    await pull(source, target)
+    assert await snapshots.every(target, "c1") == []
+
+
+async def break_off_with(source: Host, target: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    await finished(await snapshots.create(source, "c1", SnapshotCreate(name="s1")))
+    await break_off(source, target, monkeypatch)
+
+
+@pytest.mark.parametrize("how", ["delete", "create", "expire", "never kept", "cancel"])
+async def test_what_is_kept_goes(
+    source: Host, target: Host, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    if how == "never kept":
+        await server.update(target, {"migration.partial_expiry": "0"}, merge=True, precondition=print)
+    await break_off(source, target, monkeypatch)
+    now = datetime.now(UTC)
+    if how == "delete":
+        await finished(await containers.delete(target, "c1"))
+    elif how == "create":
+        wanted = ContainerCreate(source=ContainerSource(type="none"), name="c1", profiles=[])
+        await finished(await containers.create(target, wanted))
+        assert await snapshots.every(target, "c1") == []
+        await finished(await containers.delete(target, "c1"))
+    elif how == "expire":
+        await partial.expire(target, now + timedelta(hours=23))
+        assert len(await partial.ends(target)) == 1
+        await partial.expire(target, now + timedelta(hours=25))
+    elif how == "cancel":
+
+        def step(self: Faults, name: str) -> None:
+            if name == "receive container volume":
+                (running,) = (one for one in target.operations.all() if one.may_cancel)
+                target.operations.cancel(running.id)
+
+        with monkeypatch.context() as patch, pytest.raises(WardianError, match="cancelled"):
+            patch.setattr(Faults, "step", step)
+            await pull(source, target)
+    assert await everything(target) == ([], [], [])
 
 
 async def test_refresh_sends_what_is_lacking_and_keeps_what_only_the_copy_has(
