@@ -183,7 +183,7 @@ HUGE = {
     "chunks": (head("Transfer-Encoding: chunked") + b"\r\n", CHUNK, 400),
     "chunk extensions": (head("Transfer-Encoding: chunked") + b"\r\n1;", PIECE, None),
     "a body for nobody": (head(f"Content-Length: {MEGABYTES << 20}", path="/1.0/x") + b"\r\n", PIECE, 403),
-    "no HTTP": (b"", PIECE, 400),
+    "no HTTP": (b"", PIECE, 404),
 }
 """What a guest begins with, what it then sends again and again, and what it is told; None: nothing yet."""
 

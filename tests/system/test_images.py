@@ -76,7 +76,7 @@ def test_aliases_properties_and_prefixes(daemon: Daemon, tree: Path, tmp_path: P
     daemon.lxc("image", "alias", "create", "other", fingerprint)
     daemon.lxc("image", "alias", "delete", "a/b/")
     daemon.lxc("image", "edit", "other", stdin="public: false\nproperties: {x: y}\n")
-    assert "x: y" in daemon.lxc("image", "show", "other")
+    assert 'x: "y"' in daemon.lxc("image", "show", "other")
     assert "already exists" in daemon.error("image", "import", str(image))
     daemon.lxc("image", "delete", "other")
 

@@ -103,7 +103,7 @@ def test_the_password_opens_over_ipv6_too(client: Daemon, far: Far, tmp_path: Pa
         words = ("--accept-certificate", "--password", "sesame")
         client.lxc("remote", "add", "far", f"[::1]:{far.port}", *words)
         (row,) = far.daemon.lxc("config", "trust", "list", "--format", "csv").splitlines()
-        assert row.endswith(f",{os.uname().nodename}")
+        assert f"@{os.uname().nodename}," in row
     finally:
         far.listen(f"127.0.0.1:{far.port}")
         far.daemon.lxc("config", "unset", "core.trust_password")

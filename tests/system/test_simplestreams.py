@@ -64,7 +64,7 @@ def test_lists_infos_and_aliases(site: Site) -> None:
     assert "trusty/i386" in daemon.lxc("image", "alias", "list", "ubuntu:")
     info = image(daemon, "ubuntu:trusty")
     assert f"Fingerprint: {fingerprint}" in info and "Expires: 2019/04/17 00:00 UTC" in info
-    assert "serial: '20160401'" in daemon.lxc("image", "show", f"ubuntu:{fingerprint[:5]}")
+    assert 'serial: "20160401"' in daemon.lxc("image", "show", f"ubuntu:{fingerprint[:5]}")
     assert "did you mean trusty" in daemon.error("image", "info", "ubuntu:trust")
 
 
