@@ -87,22 +87,54 @@ def test_a_container_is_copied_and_moved_in_every_mode(hosts: Pair) -> None:
     assert hosts.b.lxc("exec", "c2", "--", "ls", "/sys/class/net").split() == ["lan0", "lo"]
 
 
-def test_pools_of_different_kinds_send_files(hosts: Pair) -> None:
-    hosts.b.lxc("storage", "create", "files", "dir")
+HOPS = (("c1", "b:dir", "dir"), ("b:dir", "layers", "overlay"), ("layers", "b:sub", "default"))
+"""Copies along pools of all kinds, each of the one before: source, target, its pool."""
+FILL = """
+cd /root && rm -f gone linked && echo %s >changed && ln changed linked && ln -sf changed link
+touch -d @86400 old
+mkdir -p folder && chown 12:34 folder && chmod 2750 folder && chmod 4755 noise
+dd if=/dev/zero of=sparse bs=1 count=1 seek=9M 2>/dev/null; mkfifo -m 600 pipe; true
+"""
+SHOW = """
+cd /root && stat -c '%n %a %u %g %h %F' * && stat -c '%n %Y' old
+test $(stat -c %b sparse) -lt 100 && echo sparse
+sha256sum big changed link linked noise
+"""
+
+
+def test_copies_between_pools_of_all_kinds_and_their_refresh(hosts: Pair) -> None:
+    hosts.b.lxc("storage", "create", "dir", "dir")
+    hosts.a.lxc("storage", "create", "overlay", "overlay")
+    hosts.a.lxc("start", "c1")
+
+    def inside(daemon: Daemon, name: str, script: str) -> str:
+        return daemon.lxc("exec", name, "--", "sh", "-c", script)
+
+    def copy(*words: str) -> None:
+        for source, target, pool in HOPS:
+            hosts.a.lxc("copy", source, target, "-s", pool, *words)
+
     try:
-        hosts.a.lxc("copy", "c1", "b:", "-s", "files")
+        inside(hosts.a, "c1", f"{FILL % 'once'}touch gone")
         hosts.a.lxc("snapshot", "c1", "s2")
-        hosts.a.lxc("copy", "c1", "b:", "--refresh", "-s", "files")
-        hosts.a.lxc("copy", "b:c1", "c2")
-        assert snapshots(hosts.a, "c1") == snapshots(hosts.b, "c1") == snapshots(hosts.a, "c2")
-        sums = set()
-        for daemon, name in ((hosts.a, "c1"), (hosts.b, "c1"), (hosts.a, "c2")):
-            daemon.lxc("start", name)
-            sums.add(checksum(daemon, name))
-        assert len(sums) == 1
+        first = inside(hosts.a, "c1", SHOW)
+        copy()
+        inside(hosts.a, "c1", FILL % "twice")
+        hosts.a.lxc("snapshot", "c1", "s3")
+        copy("--refresh")
+        assert snapshots(hosts.b, "sub") == snapshots(hosts.a, "c1")
+        hosts.b.lxc("start", "sub")
+        assert inside(hosts.b, "sub", SHOW) == inside(hosts.a, "c1", SHOW) != first
+        hosts.b.lxc("stop", "-f", "sub")
+        hosts.b.lxc("restore", "sub", "s2")
+        hosts.b.lxc("start", "sub")
+        assert inside(hosts.b, "sub", SHOW) == first
     finally:
-        hosts.b.lxc("delete", "-f", "c1")
-        hosts.b.lxc("storage", "delete", "files")
+        for daemon in (hosts.a, hosts.b):
+            for name in daemon.names():
+                daemon.lxc("delete", "-f", name)
+        hosts.a.lxc("storage", "delete", "overlay")
+        hosts.b.lxc("storage", "delete", "dir")
 
 
 def test_one_that_runs_is_copied_and_not_moved_and_refreshed_when_it_stands(hosts: Pair) -> None:
