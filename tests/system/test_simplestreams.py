@@ -2,7 +2,8 @@
 
 import datetime
 import json
-import signal
+import os
+import pty
 import sqlite3
 import subprocess
 import time
@@ -292,17 +293,32 @@ def test_a_launch_that_is_interrupted_leaves_nothing(site: Site) -> None:
     site.offer()
     daemon = site.daemon
 
-    def silent(handler: Handler) -> None:
-        handler.head(200, Content_Length="1000")
+    def half(handler: Handler) -> None:
+        handler.head(200, Content_Length="2000")
+        handler.wfile.write(bytes(1000))
         handler.rfile.read(1)
 
-    site.server.answers["/20160401/lxd.tar.xz"] = silent
+    site.server.answers["/20160401/lxd.tar.xz"] = half
     argv = [PYTHON, "-I", "-S", "-c", CLIENT_WITH_SITE, "launch", "t:trusty", "c1"]
-    with subprocess.Popen(argv, env=daemon.environment, stderr=subprocess.DEVNULL) as child:
-        wait_for(daemon, lambda: bool(site.server.paths("/20160401/lxd.tar.xz")))
-        child.send_signal(signal.SIGINT)
-        assert child.wait() != 0
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execve(PYTHON, argv, daemon.environment)
+    said = _until(terminal, b"Retrieving image: ")
+    os.write(terminal, b"\x03")
+    said += _until(terminal, b"canceled by user")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    os.close(terminal)
+    erased = said.rpartition(b"error:")[0].rpartition(b"\r")[0]
+    assert erased.endswith(b" ") and not erased.rpartition(b"\r")[2].strip()
     assert stored(daemon) == set() and daemon.names() == []
+
+
+def _until(terminal: int, wanted: bytes) -> bytes:
+    """What is shown on a terminal, up to something wanted."""
+    said = b""
+    while wanted not in said:
+        said += os.read(terminal, 4096)
+    return said
 
 
 def test_thousands_of_images_are_listed_within_a_second(site: Site) -> None:

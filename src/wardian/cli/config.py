@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from wardian.cli import editor, effects, output
-from wardian.cli.device import sorted_devices
 from wardian.cli.options import Values
 from wardian.cli.session import Session, UsageError, container_url, need
 from wardian.client.connection import ApiError, Connection
@@ -131,8 +130,8 @@ def view(found: dict[str, Any]) -> dict[str, Any]:
     shown = {
         "name": found["name"],
         "profiles": found["profiles"],
-        "config": dict(sorted(found["config"].items())),
-        "devices": sorted_devices(found["devices"]),
+        "config": found["config"],
+        "devices": found["devices"],
         "ephemeral": found["ephemeral"],
     }
     return shown | ({"description": found["description"]} if found["description"] else {})

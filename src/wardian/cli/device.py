@@ -102,7 +102,8 @@ def _list(owner: Owner) -> None:
 
 
 def _show(owner: Owner) -> None:
-    sys.stdout.write(output.yaml(sorted_devices(owner.devices)))
+    shown = {name: dict(sorted(device.items())) for name, device in sorted(owner.devices.items())}
+    sys.stdout.write(output.yaml(shown))
 
 
 def _remove(owner: Owner) -> None:
@@ -120,11 +121,6 @@ def _override(owner: Owner) -> None:
         raise ApiError("The profile device doesn't exist")
     owner.change({name: {**owner.inherited[name], **pairs(rest)}})
     print(f"Device {name} overridden for {owner.name}")
-
-
-def sorted_devices(devices: dict[str, dict[str, str]]) -> dict[str, Any]:
-    """Devices and their properties in the order of their names."""
-    return {name: dict(sorted(device.items())) for name, device in sorted(devices.items())}
 
 
 SUBCOMMANDS: dict[str, tuple[Any, int, int | None]] = {

@@ -119,8 +119,7 @@ def _info(session: Session, values: Values, words: list[str]) -> None:
 
 
 def _writable(image: dict[str, Any]) -> dict[str, Any]:
-    shown = {"auto_update": image["auto_update"], "properties": dict(sorted(image["properties"].items()))}
-    return shown | {"public": image["public"]}
+    return {key: image[key] for key in ("auto_update", "properties", "public")}
 
 
 def _show(session: Session, values: Values, words: list[str]) -> None:

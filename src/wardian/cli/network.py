@@ -44,7 +44,6 @@ def _show(session: Session, values: Values, words: list[str]) -> None:
     need(words, 1, 1)
     daemon, name = session.server(words[0])
     found = daemon.get(_url(name))
-    found["config"] = dict(sorted(found["config"].items()))
     sys.stdout.write(output.yaml({key: found[key] for key in SHOWN}))
     for line in found["warnings"]:
         sys.stdout.write(f"# warning: {line}\n")
@@ -121,8 +120,7 @@ def _edit(session: Session, values: Values, words: list[str]) -> None:
     found, headers = daemon.request("GET", _url(name))
     if not found["metadata"]["managed"]:
         raise ApiError(f'"{name}" is an interface of the host, not a network of ours')
-    config = dict(sorted(found["metadata"]["config"].items()))
-    present = {"description": found["metadata"]["description"], "config": config}
+    present = {key: found["metadata"][key] for key in ("description", "config")}
 
     def apply(wanted: dict[str, Any]) -> None:
         body = {key: wanted.get(key) or present[key].__class__() for key in present}

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FORMATS = ("table", "json", "csv", "yaml", "compact")
+UNORDERED = ("config", "devices", "expanded_config", "expanded_devices", "properties")
 WIDEST = 2**31 - 1
 """Lines of YAML are not folded."""
 UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
@@ -86,9 +87,29 @@ def yaml(content: Any) -> str:
 
     Dumper.add_representer(str, text)
     shown: str = library.dump(
-        content, Dumper=Dumper, default_flow_style=False, sort_keys=False, width=WIDEST, allow_unicode=True
+        _ordered(content),
+        Dumper=Dumper,
+        default_flow_style=False,
+        sort_keys=False,
+        width=WIDEST,
+        allow_unicode=True,
     )
     return shown
+
+
+def _ordered(content: Any) -> Any:
+    """The same, with the maps in the order of their keys that have no order of their own."""
+    if isinstance(content, dict):
+        return {
+            key: _sorted(value) if key in UNORDERED else _ordered(value) for key, value in content.items()
+        }
+    return [_ordered(one) for one in content] if isinstance(content, list) else content
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(one) for key, one in sorted(value.items())}
+    return value
 
 
 def _is_number(text: str) -> bool:

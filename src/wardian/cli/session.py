@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wardian.client.connection import Place
 
 FINAL = 200
+CANCELLED = 401
 FORCE_AFTER = 3
 STAGES = {
     "download": "Retrieving image",
@@ -107,6 +108,8 @@ class Session:
                 if progress is not None:
                     progress()
                 found: dict[str, Any] = Connection(place).get(f"{path}/wait")
+                if interrupts and found["status_code"] == CANCELLED:
+                    raise ApiError("Remote operation canceled by user")
                 return found
             except ApiError as error:
                 raise OperationLost(str(error), error.code) from None
@@ -133,7 +136,7 @@ class Session:
                             continue
                         text = _progress_text(operation)
                         if text != shown:
-                            sys.stdout.write("\r" + text.ljust(len(shown)))
+                            sys.stdout.write("\r" + text.ljust(len(shown)) + ("" if text else "\r"))
                             sys.stdout.flush()
                             shown = text
                         if operation["status_code"] >= FINAL:
