@@ -213,7 +213,11 @@ def listening(user: Daemon, remote: str) -> Iterator["subprocess.Popen[bytes]"]:
     """A monitor of the remote that has already heard an event."""
     argv = [PYTHON, "-I", "-S", "-c", CLIENT_WITH_SITE, "monitor", remote, "--type=lifecycle"]
     with subprocess.Popen(
-        argv, env=user.environment, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+        argv,
+        env=user.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
     ) as child:
         try:
             assert child.stdout is not None
@@ -233,6 +237,22 @@ def test_monitor_hears_the_other_host(friend: Daemon, far: Far) -> None:
         while b"/1.0/profiles/heard" not in child.stdout.readline():
             assert child.poll() is None
     far.daemon.lxc("profile", "delete", "heard")
+
+
+def test_monitor_hears_a_server_that_was_away(friend: Daemon, far: Far) -> None:
+    with listening(friend, "far:") as child:
+        assert child.stdout is not None and child.stderr is not None
+        far.daemon.kill()
+        assert child.stderr.readline() == b"the connection to the server broke off; trying again\n"
+        far.daemon.start()
+        assert child.stderr.readline().startswith(b"connected again;")
+        far.daemon.lxc("profile", "create", "heard")
+        while b"/1.0/profiles/heard" not in child.stdout.readline():
+            assert child.poll() is None
+        far.daemon.lxc("profile", "delete", "heard")
+        far.forget_all()
+        assert b'remote "far" does not trust this client' in child.stderr.read()
+        assert child.wait(timeout=30) == 1
 
 
 # --- the address -------------------------------------------------------------------------------

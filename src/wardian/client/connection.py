@@ -49,6 +49,10 @@ class ApiError(Exception):
         self.code = code
 
 
+class Unreachable(ApiError):
+    """The daemon is not there, or went away: another try may find it."""
+
+
 def socket_path() -> str:
     """Where the local daemon listens."""
     return os.path.join(os.environ.get("LXD_DIR") or DEFAULT_DIR, "unix.socket")
@@ -70,7 +74,7 @@ class UnixPlace:
             sock.connect(self.path)
         except OSError as error:
             sock.close()
-            raise ApiError(_advice(self.path, error)) from None
+            raise _advice(self.path, error) from None
         return sock
 
     def explain(self, error: ApiError) -> ApiError:
@@ -78,14 +82,14 @@ class UnixPlace:
         return error
 
 
-def _advice(path: str, error: OSError) -> str:
+def _advice(path: str, error: OSError) -> ApiError:
     if isinstance(error, FileNotFoundError):
-        return "LXD socket not found; is LXD installed and running?"
+        return Unreachable("LXD socket not found; is LXD installed and running?")
     if isinstance(error, ConnectionRefusedError):
-        return "Connection refused; is LXD running?"
+        return Unreachable("Connection refused; is LXD running?")
     if isinstance(error, PermissionError):
-        return "Permission denied, are you in the lxd group?"
-    return f'cannot connect to "{path}": {error.strerror or error}'
+        return ApiError("Permission denied, are you in the lxd group?")
+    return ApiError(f'cannot connect to "{path}": {error.strerror or error}')
 
 
 class Response:
@@ -157,9 +161,9 @@ class Stream:
         except ConnectionResetError:
             data = b""
         except OSError as error:  # the network went away, or TLS broke
-            raise ApiError(f"the connection to the daemon broke: {error.strerror or error}") from None
+            raise Unreachable(f"the connection to the daemon broke: {error.strerror or error}") from None
         if not data:
-            raise ApiError("the daemon closed the connection; is it still running?")
+            raise Unreachable("the daemon closed the connection; is it still running?")
         self._buffer += data
 
 

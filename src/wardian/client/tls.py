@@ -12,7 +12,7 @@ import os
 import socket
 import ssl
 
-from wardian.client.connection import ApiError
+from wardian.client.connection import ApiError, Unreachable
 
 DEFAULT_PORT = 8443
 CONNECT_S = 10.0
@@ -81,7 +81,7 @@ class HttpsPlace:
         try:
             plain = socket.create_connection((self.address, self.port), CONNECT_S)
         except OSError as error:
-            raise ApiError(
+            raise Unreachable(
                 f'cannot reach remote "{self.name}" at {self._where()}: {_cause(error)}'
             ) from None
         try:
@@ -94,7 +94,7 @@ class HttpsPlace:
             ) from None
         except OSError as error:
             plain.close()
-            raise ApiError(
+            raise Unreachable(
                 f'remote "{self.name}" at {self._where()} does not speak TLS as it should: '
                 f"{getattr(error, 'reason', None) or _cause(error)}; is it an LXD server?"
             ) from None

@@ -85,6 +85,8 @@ Example:
 
 Monitor activity on the server.
 
+A server that goes is listened to again as soon as it is there; what happened in between is not told.
+
 Types: logging, operation, lifecycle; all of them unless told otherwise.
 
 Examples:
