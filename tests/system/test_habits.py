@@ -113,3 +113,25 @@ def test_networks_are_attached_renamed_and_described(daemon: Daemon, container: 
 def test_the_hardware_of_the_host(daemon: Daemon) -> None:
     shown = daemon.lxc("info", "--resources")
     assert shown.startswith("CPUs (") and "\nMemory:\n  Free: " in shown
+
+
+def test_metadata_and_templates_can_be_edited(daemon: Daemon, name: str) -> None:
+    daemon.lxc("init", "bb", name)
+    shown = daemon.lxc("config", "metadata", "show", name)
+    assert "architecture: x86_64\n" in shown and "  /template:\n" in shown
+    added = shown.replace(
+        "templates:\n", "templates:\n  /motd:\n    template: motd.tpl\n    when:\n    - start\n"
+    )
+    assert added != shown
+    daemon.lxc("config", "metadata", "edit", name, stdin=added)
+    assert "architecture" in daemon.error("config", "metadata", "edit", name, stdin="properties: {}\n")
+    daemon.lxc("config", "template", "create", name, "motd.tpl", stdin="first\n")
+    daemon.lxc("config", "template", "edit", name, "motd.tpl", stdin="I am {{ container.name }}\n")
+    assert daemon.lxc("config", "template", "show", name, "motd.tpl") == "I am {{ container.name }}\n"
+    assert "already exists" in daemon.error("config", "template", "create", name, "motd.tpl")
+    assert "plain file name" in daemon.error("config", "template", "show", name, "../metadata.yaml")
+    daemon.lxc("start", name)
+    assert daemon.lxc("exec", name, "cat", "/motd") == f"I am {name}\n"
+    assert "motd.tpl" in daemon.lxc("config", "template", "list", name, "-f", "csv").splitlines()
+    daemon.lxc("config", "template", "delete", name, "motd.tpl")
+    assert "has no template" in daemon.error("config", "template", "delete", name, "motd.tpl")

@@ -28,6 +28,10 @@ def run(session: Session, values: Values, words: list[str]) -> int:
         from wardian.cli import device
 
         return device.run(session, "container", words[1:])
+    if words[:1] in (["metadata"], ["template"]):
+        from wardian.cli import metadata
+
+        return metadata.run(session, words[0], values, words[1:])
     subcommands = {"get": get, "set": set_, "unset": unset, "show": show, "edit": edit}
     if not words or words[0] not in subcommands:
         raise UsageError

@@ -68,6 +68,19 @@ config:
   ipv4.nat: "true"
   ipv6.address: none
 """
+METADATA = """This is the metadata.yaml of a container, as YAML: what an image made of it will say. A sample:
+
+architecture: x86_64
+creation_date: 1458432000
+properties:
+  description: my web server
+templates:
+  /etc/hostname:
+    template: hostname.tpl
+    when:
+    - create
+    - copy
+"""
 """What the editor shows above each kind of object."""
 
 
@@ -124,6 +137,17 @@ def _note(path: str, error: str) -> None:
         lines = [line for line in edited.read().splitlines(keepends=True) if not line.startswith(ERROR)]
     with open(path, "w") as noted:
         noted.write("".join([*(f"{ERROR} {line}\n" for line in error.splitlines()), *lines]))
+
+
+def piped() -> str:
+    """What is there on standard input, without waiting for it; nothing from a terminal."""
+    import os
+    import select
+    import stat
+
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    is_file = stat.S_ISREG(mode) or (stat.S_ISFIFO(mode) and bool(select.select([sys.stdin], [], [], 0)[0]))
+    return sys.stdin.read() if is_file else ""
 
 
 def edit_file(path: str) -> None:

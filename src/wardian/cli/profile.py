@@ -55,20 +55,10 @@ def _show(session: Session, words: list[str]) -> None:
 def _create(session: Session, words: list[str]) -> None:
     daemon, name = session.server(words[0])
     body: dict[str, Any] = {"name": name}
-    if not sys.stdin.isatty() and (text := _piped()):
+    if not sys.stdin.isatty() and (text := editor.piped()):
         body |= {k: v for k, v in editor.load(text).items() if k in ("config", "devices", "description")}
     daemon.request("POST", "/1.0/profiles", body)
     print(f"Profile {name} created")
-
-
-def _piped() -> str:
-    import os
-    import select
-    import stat
-
-    mode = os.fstat(sys.stdin.fileno()).st_mode
-    is_file = stat.S_ISREG(mode) or (stat.S_ISFIFO(mode) and bool(select.select([sys.stdin], [], [], 0)[0]))
-    return sys.stdin.read() if is_file else ""
 
 
 def _copy(session: Session, words: list[str]) -> None:

@@ -42,6 +42,7 @@ EXTENSIONS = (
     "container_exec_signal_handling",
     "container_exec_user_group_cwd",
     "console",
+    "container_edit_metadata",
     "container_full",
     "instance_get_full",
     "instances",

@@ -139,7 +139,7 @@ def _templates(found: Any) -> dict[str, Template]:
         if not isinstance(target, str) or not target.startswith("/") or not isinstance(entry, dict):
             raise InvalidInput(f'metadata.yaml: template "{target}" is not an absolute path with properties')
         name, when = entry.get("template"), entry.get("when")
-        if not isinstance(name, str) or not name or "/" in name or name.startswith("."):
+        if not isinstance(name, str) or not is_template_name(name):
             raise InvalidInput(f'metadata.yaml: template "{target}": "template" is not a plain file name')
         if not isinstance(when, list) or not all(isinstance(trigger, str) for trigger in when):
             raise InvalidInput(f'metadata.yaml: template "{target}": "when" is not a list')
@@ -152,11 +152,20 @@ def _templates(found: Any) -> dict[str, Template]:
     return templates
 
 
+def is_template_name(name: str) -> bool:
+    """Whether it is a plain file name."""
+    return 0 < len(name) < 128 and name.isprintable() and "/" not in name and not name.startswith(".")
+
+
+def yaml_of(content: Mapping[str, Any]) -> bytes:
+    """The text of a metadata.yaml with this content."""
+    text: str = yaml.safe_dump(dict(content), sort_keys=True, allow_unicode=True)
+    return text.encode()
+
+
 def with_properties(text: bytes, properties: Mapping[str, str]) -> bytes:
     """A metadata.yaml that was parsed before, with other properties."""
-    content = {**bounded_yaml(text), "properties": dict(properties)}
-    changed: str = yaml.safe_dump(content, sort_keys=True, allow_unicode=True)
-    return changed.encode()
+    return yaml_of({**bounded_yaml(text), "properties": dict(properties)})
 
 
 def metadata_text(

@@ -11,7 +11,7 @@ COMMANDS = (
     Command(
         "config",
         "config:run",
-        """Usage: lxc config get|set|unset|show|edit|device|trust [<remote>:][<container>] ...
+        """Usage: lxc config get|set|unset|show|edit|device|metadata|template|trust ...
 
 Manage the configuration of containers and of the server.
 
@@ -42,6 +42,14 @@ lxc config device remove [<remote>:]<container> <device> [<device>...]
 lxc config device override [<remote>:]<container> <device> [<key>=<value>...]
     Devices of the container itself; override makes one of a profile its own, to change it.
 
+lxc config metadata show|edit [<remote>:]<container>
+    The metadata.yaml that the container has from its image.
+
+lxc config template list [<remote>:]<container>
+lxc config template show|create|edit|delete [<remote>:]<container> <template>
+    The templates that metadata.yaml names; standard input is taken as the text of one, unless it is a
+    terminal.
+
 lxc config trust list|list-tokens [<remote>:]
 lxc config trust show|remove [<remote>:] <fingerprint>
 lxc config trust add [<remote>:] <file.crt> [--name NAME]
@@ -69,7 +77,7 @@ Examples:
             Flag("expiry", "str", "How long a join token can be used, as in 30m, 24h or 7d"),
             FORMAT,
         ),
-        subcommands="get set unset show edit device trust",
+        subcommands="get set unset show edit device metadata template trust",
         completes="container",
     ),
     Command(
