@@ -42,7 +42,7 @@ from wardian.ports.runtime import Started
 log = logging.getLogger(__name__)
 
 LISTENS_AGAIN_S = 0.05
-"""How often a booting init is looked at, whether it listens to signals by now."""
+"""How often an init is asked to halt that is not known to listen to signals."""
 
 KILLED_WITHIN_S = 60.0
 """How long the kernel may take to take a killed container apart before we say so."""
@@ -296,9 +296,9 @@ async def stop_with_memory(host: Host, name: str) -> None:
 
 
 async def _halt(host: Host, started: Started) -> None:
-    """Ask init to halt as soon as it listens, and wait until the container has ended.
+    """Ask init to halt until it surely listens, and wait until the container has ended.
 
-    Nothing tells when an init that has just begun to boot starts to listen: it is looked at again.
+    Nothing tells when an init that has just begun to boot starts to listen: it is asked again.
     """
     while not host.runtime.request_halt(host.running.get(started.name, started)):
         with contextlib.suppress(TimeoutError):

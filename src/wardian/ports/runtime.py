@@ -200,7 +200,10 @@ class Runtime(Protocol):
         """
 
     def request_halt(self, started: Started) -> bool:
-        """Ask init to shut down, with the signal that it understands; False if it is not listening yet."""
+        """Ask init to shut down, with the signal that it understands; False if that is to be repeated.
+
+        An init that boots does not listen yet; of some it cannot be told.
+        """
 
     def kill(self, started: Started) -> None:
         """Kill init, and so all that runs inside."""

@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from wardian.drivers.runtime import checkpoint, logs, obstacles, render, services
+from wardian.drivers.runtime import checkpoint, halting, logs, obstacles, render, services
 from wardian.drivers.runtime.apparmor import AppArmor
 from wardian.drivers.runtime.attached import ConsoleProcess, LxcProcess
 from wardian.errors import HostFailed, InvalidInput
@@ -33,9 +33,6 @@ from wardian.ports.runtime import Command, Process, Started, StartPlan, Usage
 
 log = logging.getLogger(__name__)
 
-HALT_SIGNAL = signal.SIGPWR
-SYSTEMD_HALT_SIGNAL = signal.SIGRTMIN + 3
-"""systemd(1): starts halt.target; it blocks the signal and reads it from a signalfd."""
 
 STARTS_WITHIN_S = 60.0
 """How long liblxc may take to set a container up. It waits for ever for one whose seccomp policy keeps it
@@ -268,13 +265,15 @@ class Lxc:
     def request_halt(self, started: Started) -> bool:
         """See ports.Runtime."""
         blocked, caught = (_signals(started.init_pid, field) for field in ("SigBlk", "SigCgt"))
-        number = SYSTEMD_HALT_SIGNAL if blocked >> (SYSTEMD_HALT_SIGNAL - 1) & 1 else HALT_SIGNAL
-        # The kernel drops what the first process of a namespace neither handles nor holds back
-        # (pid_namespaces(7)); an init that has just begun to boot does neither.
-        if not (blocked | caught) >> (number - 1) & 1:
-            return False
+        number = halting.choose(self._config_text(started.name), blocked, caught)
         _signal_init(started, number)
-        return True
+        return halting.is_heard(number, blocked, caught)
+
+    def _config_text(self, name: str) -> str:
+        try:
+            return (self.log_folder(name) / "lxc.conf").read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
 
     def kill(self, started: Started) -> None:
         """See ports.Runtime."""
