@@ -8,7 +8,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wardian.cli.session import Session
 
-FORMAT = Flag("f,format", "str", "Format (table|json|csv|yaml|compact)", "table")
+FORMAT = Flag(
+    "f,format", "str", "Format (table|json|csv|yaml|compact)", "table", values="table json csv yaml compact"
+)
 
 
 class Command:

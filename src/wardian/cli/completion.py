@@ -5,6 +5,11 @@ from __future__ import annotations
 from wardian.cli import commands
 from wardian.cli.session import Session
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wardian.cli.command import Command
+    from wardian.cli.options import Flag
+
 BASH = """_lxc() {
     local line=${COMP_LINE:0:COMP_POINT} typed current
     IFS=$' \\t\\n' read -ra typed <<<"$line"
@@ -43,14 +48,33 @@ SOURCES = {
     "network": "/1.0/networks",
     "pool": "/1.0/storage-pools",
     "image": "/1.0/images/aliases",
+    "operation": "/1.0/operations?recursion=1",
 }
-"""What a word can be -> where the daemon lists those."""
+"""What a word can be -> where the daemon lists those; a remote or an alias is known here."""
+
+NESTED: dict[tuple[str, str], str] = {
+    ("config", "metadata"): "edit show",
+    ("config", "template"): "create delete edit list show",
+    ("config", "trust"): "add list list-tokens remove revoke-token show",
+    ("image", "alias"): "create delete list rename",
+    ("storage", "volume"): (
+        "attach copy create delete detach edit get info list move rename restore set show snapshot unset"
+    ),
+}
+"""(command, action) -> what comes next, where that is an action, too."""
 
 KINDS: dict[tuple[str, str], tuple[str, ...]] = {
-    ("profile", "add"): ("container", "profile"),
-    ("profile", "remove"): ("container", "profile"),
-    ("profile", "assign"): ("container", "profile"),
-    ("profile", "apply"): ("container", "profile"),
+    **dict.fromkeys(
+        (("profile", action) for action in ("add", "remove", "assign", "apply")), ("container", "profile")
+    ),
+    **dict.fromkeys((("network", action) for action in ("attach", "detach")), ("network", "container")),
+    **dict.fromkeys(
+        (("network", f"{action}-profile") for action in ("attach", "detach")), ("network", "profile")
+    ),
+    ("config", "metadata"): ("", "container"),
+    ("config", "template"): ("", "container", ""),
+    ("config", "trust"): ("",),
+    ("storage", "volume"): ("", "pool", ""),
 }
 """(command, action) -> what its words are, where it is not always the same."""
 
@@ -62,27 +86,65 @@ def words(session: Session, typed: list[str]) -> list[str]:
     """What can stand in place of the last word."""
     *before, current = typed or [""]
     if not before:
-        return _starting(commands.names(), current)
+        return _starting(sorted([*commands.names(), *session.config.aliases]), current)
     command = commands.find(before[0])
     if command is None:
         return []
+    values = _values(session, command, before[-1], current)
+    if values is not None:
+        return _starting(values, current)
     if current.startswith("-"):
         names = [f"--{name}" for flag in command.flags for name in flag.names if len(name) > 1]
         return _starting(sorted([*names, "--help"]), current)
-    plain = [word for word in before[1:] if not word.startswith("-")]
-    if plain and before[0] in WITH_KEYS:
+    return _starting(_word(session, command, _without_flags(command, before[1:]), current), current)
+
+
+def _word(session: Session, command: Command, before: list[str], current: str) -> list[str]:
+    """What can stand in place of a word that is no flag. before: those before it, without the command."""
+    if before and command.name in WITH_KEYS:
         from wardian.cli import completion_keys
 
-        found = completion_keys.words(session, before[0], plain, current)
+        found = completion_keys.words(session, command.name, before, current)
         if found is not None:
-            return _starting(found, current)
-    if command.subcommands and not plain:
-        return _starting(sorted(command.subcommands), current)
+            return found
+    if command.subcommands and not before:
+        return sorted(command.subcommands)
+    action = (command.name, before[0] if before else "")
+    if len(before) == 1 and action in NESTED:
+        return NESTED[action].split()
     if command.completes == "image" and ":" in current:
-        return _starting(_offered(session, current.partition(":")[0]), current)
-    kinds = KINDS.get((before[0], plain[0] if plain else ""), (command.completes,))
-    kind = kinds[min(len(plain), len(kinds)) - 1]
-    return _starting(objects(session, kind, current), current)
+        return _offered(session, current.partition(":")[0])
+    kinds = KINDS.get(action, (command.completes,))
+    kind = kinds[min(max(len(before) - bool(command.subcommands), 0), len(kinds) - 1)]
+    return objects(session, kind, current)
+
+
+def _flag(command: Command, word: str) -> Flag | None:
+    """The flag that a word is, if it takes a value."""
+    name = word.removeprefix("--") if word.startswith("--") else word[1:]
+    found = (flag for flag in command.flags if word.startswith("-") and name in flag.names)
+    return next((flag for flag in found if flag.kind != "bool"), None)
+
+
+def _values(session: Session, command: Command, previous: str, current: str) -> list[str] | None:
+    """Values of the flag that the previous word is, or that begins the current one; None: it is no value."""
+    name, has_value, _ = current.partition("=")
+    flag, start = (_flag(command, name), f"{name}=") if has_value else (_flag(command, previous), "")
+    if flag is None:
+        return None
+    known = flag.values
+    if len(known) == 1 and known[0] in SOURCES:
+        known = objects(session, known[0], "")
+    return [start + value for value in known]
+
+
+def _without_flags(command: Command, typed: list[str]) -> list[str]:
+    """The words that are neither flags nor their values."""
+    return [
+        word
+        for word, previous in zip(typed, ["", *typed], strict=False)
+        if not word.startswith("-") and _flag(command, previous) is None
+    ]
 
 
 def _offered(session: Session, name: str) -> list[str]:
@@ -113,12 +175,19 @@ def _plain(quoted: str) -> str:
 
 def objects(session: Session, kind: str, current: str) -> list[str]:
     """What there is of a kind: on the remote that the word begins with, else on the default one."""
+    if kind == "remote":
+        return sorted(session.config.remotes)
+    if kind == "alias":
+        return sorted(session.config.aliases)
     if not kind:
         return []
     source, named = SOURCES[kind], current.partition(":")[0]
     at = f"{named}:" if ":" in current and named in session.config.remotes else ""
     daemon = session.at(session.config.remote(named if at else session.config.default))
-    found = [at + _plain(url.removeprefix(f"{source}/")) for url in daemon.get(source)]
+    listed = daemon.get(source)
+    if kind == "operation":
+        return sorted(at + one["id"] for group in listed.values() for one in group)
+    found = [at + _plain(url.removeprefix(f"{source}/")) for url in listed]
     if kind == "image":
         found += [f"{name}:" for name in session.config.remotes]
     return sorted(found)

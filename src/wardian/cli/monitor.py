@@ -40,7 +40,7 @@ def run(session: Session, values: Values, words: list[str]) -> int:
 
     def show(event: dict[str, Any]) -> None:
         if not (event["type"] == "logging" and _level(event["metadata"]["level"]) < least):
-            sys.stdout.write(_shown(event, form))
+            sys.stdout.write(shown(event, form))
             sys.stdout.flush()
 
     try:
@@ -82,11 +82,12 @@ def _level(name: str) -> int:
     return LEVELS.index(plain)
 
 
-def _shown(event: dict[str, Any], form: str) -> str:
+def shown(event: dict[str, Any], form: str) -> str:
+    """The text of an event in a format."""
     if form == "json":
         return f"{jsontext.dumps(event)}\n"
     if form == "yaml":
-        return output.yaml(dict(sorted(event.items()))) + "\n"
+        return output.yaml(output.sorted_maps(event)) + "\n"
     return _line(event)
 
 

@@ -22,13 +22,24 @@ class Flag:
     """One flag. kind: bool, str, int or list; names without dashes, the long one last."""
 
     def __init__(
-        self, names: str, kind: str, help: str, default: Any = None, *, bare: str | None = None
+        self,
+        names: str,
+        kind: str,
+        help: str,
+        default: Any = None,
+        *,
+        bare: str | None = None,
+        values: str = "",
     ) -> None:
-        """bare: the value if none is given, at the end of the line or before another flag."""
+        """bare: the value if none is given, at the end of the line or before another flag.
+
+        values: the words that it can be, or a kind of object (see completion.SOURCES), to be completed.
+        """
         self.names = names.split(",")
         self.kind = kind
         self.help = help
         self.bare = bare
+        self.values = values.split()
         empty: dict[str, Any] = {"bool": False, "str": "", "int": 0, "list": []}
         self.default = empty[kind] if default is None else default
 

@@ -100,16 +100,15 @@ def yaml(content: Any) -> str:
 def _ordered(content: Any) -> Any:
     """The same, with the maps in the order of their keys that have no order of their own."""
     if isinstance(content, dict):
-        return {
-            key: _sorted(value) if key in UNORDERED else _ordered(value) for key, value in content.items()
-        }
+        return {k: sorted_maps(v) if k in UNORDERED else _ordered(v) for k, v in content.items()}
     return [_ordered(one) for one in content] if isinstance(content, list) else content
 
 
-def _sorted(value: Any) -> Any:
+def sorted_maps(value: Any) -> Any:
+    """The same, with all maps in it in the order of their keys."""
     if isinstance(value, dict):
-        return {key: _sorted(one) for key, one in sorted(value.items())}
-    return value
+        return {key: sorted_maps(one) for key, one in sorted(value.items())}
+    return [sorted_maps(one) for one in value] if isinstance(value, list) else value
 
 
 def _is_number(text: str) -> bool:

@@ -26,6 +26,8 @@ ANSWERS: dict[str, Any] = {
     "/1.0/networks/br0": {"config": {"ipv4.address": "10.0.0.1/24"}},
     "/1.0/storage-pools": ["/1.0/storage-pools/default"],
     "/1.0/storage-pools/default": {"config": {}},
+    "/1.0/images/aliases": [],
+    "/1.0/operations?recursion=1": {"running": [{"id": "0a-1b"}]},
 }
 
 
@@ -43,7 +45,7 @@ class FakeSession(Session):
 
 def offered(line: str) -> list[str]:
     """What can stand where the line ends."""
-    return completion.words(FakeSession(Config({})), line.split(" ")[1:])
+    return completion.words(FakeSession(Config({"aliases": {"my": "list"}})), line.split(" ")[1:])
 
 
 @pytest.mark.parametrize(
@@ -87,6 +89,30 @@ def offered(line: str) -> list[str]:
         ("lxc storage create fast ", ["btrfs", "overlay", "zfs", "lvm"], []),
         ("lxc storage create fast dir ", ["source="], []),
         ("lxc no", [], ["nothing"]),
+        ("lxc ", ["console", "query", "my"], []),
+        ("lxc ls --format ", ["csv", "yaml"], ["c1"]),
+        ("lxc list --format=", ["--format=csv"], []),
+        ("lxc list -f ", ["compact"], ["c1"]),
+        ("lxc launch bb -p ", ["default"], ["c1"]),
+        ("lxc launch -p default -s ", ["default"], []),
+        ("lxc launch -p default ", ["debian:", "local:"], ["c1"]),
+        ("lxc stop --timeout ", [], ["c1"]),
+        ("lxc stop --timeout 5 ", ["c1"], []),
+        ("lxc copy c1 c2 --mode ", ["relay"], ["c1"]),
+        ("lxc network attach ", ["br0"], ["c1"]),
+        ("lxc network attach br0 ", ["c1"], ["br0"]),
+        ("lxc network attach-profile br0 ", ["default"], ["c1"]),
+        ("lxc config template ", ["list", "edit"], ["c1"]),
+        ("lxc config template edit ", ["c1"], []),
+        ("lxc config metadata show ", ["c1"], ["show"]),
+        ("lxc config trust ", ["add", "list-tokens"], ["c1"]),
+        ("lxc image alias ", ["create"], []),
+        ("lxc storage volume ", ["attach"], ["default"]),
+        ("lxc storage volume list ", ["default"], []),
+        ("lxc operation show ", ["0a-1b"], []),
+        ("lxc alias remove ", ["my"], []),
+        ("lxc remote switch ", ["local"], []),
+        ("lxc console ", ["c1"], []),
     ],
 )  # fmt: skip
 def test_words_that_can_stand_there(line: str, some: list[str], others: list[str]) -> None:

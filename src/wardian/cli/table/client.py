@@ -26,6 +26,7 @@ Examples:
 """,
         (FORMAT,),
         subcommands="list add remove rename",
+        completes="alias",
         hidden=True,
     ),
     Command(
@@ -94,8 +95,8 @@ Examples:
     lxc monitor --pretty
 """,
         (
-            Flag("type", "list", "Event type to listen for"),
-            Flag("f,format", "str", "Format (yaml|json|pretty)", "yaml"),
+            Flag("type", "list", "Event type to listen for", values="logging operation lifecycle"),
+            Flag("f,format", "str", "Format (yaml|json|pretty)", "yaml", values="yaml json pretty"),
             Flag("pretty", "bool", "A line for each event (same as --format=pretty)"),
             Flag("loglevel", "str", "The least important lines of the log that are shown, as in warning"),
         ),
@@ -119,6 +120,7 @@ Examples:
 """,
         (FORMAT,),
         subcommands="list show delete",
+        completes="operation",
         hidden=True,
     ),
     Command(
@@ -138,7 +140,12 @@ Examples:
     lxc query -X DELETE --wait host2:/1.0/containers/c1
 """,
         (
-            Flag("X,request", "str", "Method of the request (default: GET)"),
+            Flag(
+                "X,request",
+                "str",
+                "Method of the request (default: GET)",
+                values="GET POST PUT PATCH DELETE",
+            ),
             Flag("d,data", "str", "What to send, as JSON"),
             Flag("raw", "bool", "Print the whole answer"),
             Flag("wait", "bool", "Wait for the operation to end"),
@@ -178,10 +185,17 @@ Examples:
             Flag("password", "str", "Remote admin password"),
             Flag("token", "str", "Join token"),
             Flag("public", "bool", "Public image server"),
-            Flag("protocol", "str", "Server protocol (lxd or simplestreams)", "lxd"),
+            Flag(
+                "protocol",
+                "str",
+                "Server protocol (lxd or simplestreams)",
+                "lxd",
+                values="lxd simplestreams",
+            ),
             FORMAT,
         ),
         subcommands="add list remove rename set-url set-default switch get-default",
+        completes="remote",
     ),
     Command(
         "version",

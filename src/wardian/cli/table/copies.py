@@ -6,13 +6,19 @@ from wardian.cli.command import Command
 from wardian.cli.options import Flag
 
 ALONG = (
-    Flag("p,profile", "list", "Profile to apply to the new container, instead of the source's", bare=""),
+    Flag(
+        "p,profile",
+        "list",
+        "Profile to apply to the new container, instead of the source's",
+        bare="",
+        values="profile",
+    ),
     Flag("c,config", "list", "Config key/value to apply to the new container"),
     Flag("d,device", "list", "New key/value of a device, as in eth0,name=lan"),
-    Flag("s,storage", "str", "Storage pool of the new container"),
+    Flag("s,storage", "str", "Storage pool of the new container", values="pool"),
     Flag("instance-only", "bool", "The container without its snapshots"),
     Flag("container-only", "bool", "The same as --instance-only"),
-    Flag("mode", "str", "Who connects to whom (pull|push|relay)"),
+    Flag("mode", "str", "Who connects to whom (pull|push|relay)", values="pull push relay"),
     Flag("limit", "str", "Bytes per second to send at most, as in 10MB"),
 )
 
@@ -75,7 +81,12 @@ Examples:
             Flag("instance-only", "bool", "Leave the snapshots out"),
             Flag("container-only", "bool", "The same as --instance-only"),
             Flag("optimized-storage", "bool", "Streams of btrfs, for other btrfs pools only"),
-            Flag("compression", "str", "How the file is compressed (none, gzip, bzip2, xz, lzma, zstd)"),
+            Flag(
+                "compression",
+                "str",
+                "How the file is compressed (none, gzip, bzip2, xz, lzma, zstd)",
+                values="none gzip bzip2 xz lzma zstd",
+            ),
         ),
         completes="container",
     ),
@@ -93,7 +104,14 @@ Examples:
     lxc import c1.tar.gz
     lxc import host2: c1.tar.gz c2 --storage fast
 """,
-        (Flag("storage", "str", "Storage pool of the container, instead of the one that the file names"),),
+        (
+            Flag(
+                "storage",
+                "str",
+                "Storage pool of the container, instead of the one that the file names",
+                values="pool",
+            ),
+        ),
     ),
     Command(
         "move",
@@ -138,7 +156,12 @@ Examples:
             Flag("public", "bool", "Make the image public"),
             Flag("alias", "list", "New alias to define at target"),
             Flag("f,force", "bool", "Stop the container if currently running"),
-            Flag("compression", "str", "How the image is compressed (none, gzip, bzip2, xz, lzma, zstd)"),
+            Flag(
+                "compression",
+                "str",
+                "How the image is compressed (none, gzip, bzip2, xz, lzma, zstd)",
+                values="none gzip bzip2 xz lzma zstd",
+            ),
             Flag("reuse", "bool", "Replace the image that has the alias now"),
         ),
         completes="container",

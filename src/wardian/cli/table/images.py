@@ -64,7 +64,7 @@ Examples:
             Flag("no-cache", "bool", "Make all steps of a recipe anew"),
             Flag("auto-update", "bool", "Keep the image up to date after initial copy"),
             Flag("c,columns", "str", "Columns of a list", "lfpdasu"),
-            Flag("mode", "str", "Who carries a copied image (pull|relay)", "pull"),
+            Flag("mode", "str", "Who carries a copied image (pull|relay)", "pull", values="pull relay"),
             FORMAT,
         ),
         subcommands="build import export copy delete info show edit list refresh alias",

@@ -10,10 +10,10 @@ ALL = Flag("all", "bool", "All containers of the server")
 TIMEOUT = Flag("timeout", "int", "Time to wait for the container before giving up", -1)
 CREATE = (
     Flag("e,ephemeral", "bool", "Ephemeral container"),
-    Flag("p,profile", "list", "Profile to apply to the new container", bare=""),
+    Flag("p,profile", "list", "Profile to apply to the new container", bare="", values="profile"),
     Flag("no-profiles", "bool", "Create the container without profiles (same as -p without a name)"),
     Flag("c,config", "list", "Config key/value to apply to the new container"),
-    Flag("s,storage", "str", "Storage pool of the new container"),
+    Flag("s,storage", "str", "Storage pool of the new container", values="pool"),
     Flag("t,type", "str", "Instance type, as in t2.micro, aws:t2.micro or c2-m4 (2 CPUs, 4 GB)"),
 )
 
