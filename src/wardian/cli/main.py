@@ -46,6 +46,7 @@ def main(arguments: list[str]) -> int:
             arguments = expand_alias(settings.aliases, arguments)
         return _run(settings, arguments)
     except ApiError as error:
+        sys.stdout.flush()  # what was said before stands before, also in a file
         text = str(error)
         sys.stderr.write(f"{text}\n" if text.startswith(PLAIN_ERRORS) else f"error: {text}\n")
         return 1

@@ -149,8 +149,13 @@ def _set(
 
 def options_text(flags: Sequence[Flag]) -> str:
     """The `Options:` list of a command's help."""
+    return own_options_text((*flags, *COMMON))
+
+
+def own_options_text(flags: Sequence[Flag]) -> str:
+    """The same of these flags alone."""
     lines = ["Options:\n"]
-    for flag in sorted((*flags, *COMMON), key=lambda f: sorted(f.names, key=lambda n: (len(n), n))):
+    for flag in sorted(flags, key=lambda f: sorted(f.names, key=lambda n: (len(n), n))):
         names = ", ".join(
             f"-{n}" if len(n) == 1 else f"--{n}" for n in sorted(flag.names, key=lambda n: (len(n), n))
         )

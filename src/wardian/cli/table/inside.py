@@ -20,7 +20,6 @@ Examples:
     lxc console c1 --show-log
 """,
         (Flag("show-log", "bool", "Print what the console has shown since the start"),),
-        hidden=True,
         completes="container",
     ),
     Command(
@@ -124,7 +123,6 @@ It is root's, as `lxc exec <container> -- su -l` opens it.
 Example:
     lxc shell c1
 """,
-        hidden=True,
         completes="container",
     ),
 )
