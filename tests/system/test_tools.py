@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from tests.system.harness import PYTHON, ROOT, RUN_S, Daemon
 from tests.system.test_owners import ACL, CAPABILITY, PING
 
@@ -99,3 +101,41 @@ def test_a_benchmark_makes_stops_starts_and_deletes_its_own_containers(
     told = [(row[2], row[4]) for row in rows[1:]]
     assert told[:3] == [("launch", "true"), ("launch", "false"), ("down", "true")]
     assert told[3:] == [("start", "true"), ("delete", "true")]
+
+
+def test_a_container_of_plain_liblxc_is_imported_with_its_owners(daemon: Daemon, name: str) -> None:
+    def imported(*words: str, status: int = 0) -> tuple[str, str]:
+        place = ("--lxcpath", str(lxcpath))
+        return tool("lxc_to_lxd", *words, *place, status=status, environment=daemon.environment)
+
+    lxcpath = daemon.folder / "lxc"
+    lxcpath.mkdir()
+    (lxcpath / "none.conf").write_text("lxc.net.0.type = empty\n")
+    argv = ["lxc-create", "-P", str(lxcpath), "-f", str(lxcpath / "none.conf"), "-n", name, "-t", "busybox"]
+    if (made := subprocess.run(argv, capture_output=True, text=True, check=False)).returncode:
+        pytest.skip(f"lxc-create makes no busybox container here: {made.stderr}")
+    rootfs, config = lxcpath / name / "rootfs", lxcpath / name / "config"
+    for file in (rootfs / "ping", rootfs / "suid"):
+        file.write_bytes(b"#!/bin/sh\n")
+    os.setxattr(rootfs / "ping", CAPABILITY, PING)
+    os.chown(rootfs / "suid", 1000, 1001)
+    (rootfs / "suid").chmod(0o4755)
+    tool("fuidshift", rootfs, "b:0:1200000:65536")
+    mapped = "lxc.idmap = u 0 1200000 65536\nlxc.idmap = g 0 1200000 65536\nlxc.environment = A=b\n"
+    config.write_text(config.read_text() + mapped + "lxc.hook.mount = /bin/x\n")
+
+    said = imported(name, status=1)[1]
+    assert f"{name}: error: lxc.hook.mount = /bin/x: programs that run as root of the host" in said
+    config.write_text(config.read_text().replace("lxc.hook.mount", "#"))
+    assert "environment.A: b" in imported("--all", "--dry-run")[0]
+    assert name not in daemon.names()
+    assert imported("--delete", name)[0] == f"Importing {name}\n"
+    assert not (lxcpath / name).exists()
+    daemon.lxc("start", name)
+    command = "stat -c '%u:%g %a' /suid /bin/busybox; test -c /dev/null; echo $A"
+    assert daemon.lxc("exec", name, "--", "sh", "-c", command).split("\n")[::2] == ["1000:1001 4755", "b"]
+    assert (
+        os.getxattr(daemon.folder / f"lxd/storage-pools/default/containers/{name}/rootfs/ping", CAPABILITY)
+        == PING
+    )
+    daemon.lxc("stop", name, "--timeout", str(RUN_S))  # its init waits in sigtimedwait

@@ -10,7 +10,7 @@ import os
 import stat
 import tarfile
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -80,7 +80,7 @@ async def pack(
     try:
         async with _compressor(compression, sink) as put, _guess(parts) as about:
             total, digest = 0, hashlib.sha256()
-            async for chunk in _stream(parts, idmap):
+            async for chunk in stream(parts, idmap):
                 if seal:
                     digest.update(chunk)
                 await put(chunk)
@@ -189,13 +189,18 @@ async def _move(source: asyncio.StreamReader, sink: _Sink) -> None:
         await sink.put(chunk)
 
 
-async def _stream(parts: Sequence[PackedFile | PackedTree], idmap: IdMap) -> AsyncIterator[bytes]:
-    """The archive without its end mark, uncompressed."""
+async def stream(
+    parts: Sequence[PackedFile | PackedTree], idmap: IdMap, *, mapped: bool = True
+) -> AsyncGenerator[bytes, None]:
+    """The archive without its end mark, uncompressed.
+
+    mapped: the files have unshifted owners; else those that `idmap` gives them.
+    """
     for part in parts:
         if isinstance(part, PackedFile):
             yield member(part.name, part.content)
         else:
-            async for chunk in _tree(part, idmap):
+            async for chunk in _tree(part, idmap, mapped):
                 yield chunk
 
 
@@ -207,10 +212,10 @@ def member(name: str, content: bytes) -> bytes:
     return info.tobuf(tarfile.PAX_FORMAT) + content + bytes(-len(content) % BLOCK)
 
 
-async def _tree(tree: PackedTree, idmap: IdMap) -> AsyncIterator[bytes]:
+async def _tree(tree: PackedTree, idmap: IdMap, mapped: bool) -> AsyncIterator[bytes]:
     argv = [*TAR, *([_transform(tree.prefix)] if tree.prefix else []), "--", *tree.names]
     kept = b""
-    async with unpack.confined(argv, idmap, target=tree.folder, archive=None) as child:
+    async with unpack.confined(argv, idmap, target=tree.folder, archive=None, mapped=mapped) as child:
         assert child.stdout is not None and child.stderr is not None
         complaints = asyncio.create_task(
             unpack.read_bounded(child.stderr, unpack.OUTPUT_BYTES, rest=True), name="complaints of tar"
