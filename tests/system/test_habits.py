@@ -135,3 +135,24 @@ def test_metadata_and_templates_can_be_edited(daemon: Daemon, name: str) -> None
     assert "motd.tpl" in daemon.lxc("config", "template", "list", name, "-f", "csv").splitlines()
     daemon.lxc("config", "template", "delete", name, "motd.tpl")
     assert "has no template" in daemon.error("config", "template", "delete", name, "motd.tpl")
+
+
+def test_devices_of_a_new_container_by_flags(daemon: Daemon, name: str) -> None:
+    more = ("-n", daemon.bridge, "-d", "eth0,mtu=1400", "-d", "root,size=1GB,pool=default")
+    daemon.lxc("init", "bb", name, *more)
+    assert daemon.lxc("config", "device", "show", name) == (
+        f'eth0:\n  mtu: "1400"\n  name: eth0\n  nictype: bridged\n  parent: {daemon.bridge}\n  type: nic\n'
+        "root:\n  path: /\n  pool: default\n  size: 1GB\n  type: disk\n"
+    )
+    daemon.lxc("delete", name)
+    daemon.lxc("init", "--empty", name)
+    assert "base_image" not in daemon.lxc("config", "show", "-e", name)
+    assert "like root,size=10GB" in daemon.error("init", "bb", "-d", "root")
+
+
+def test_properties_of_images_one_by_one(daemon: Daemon) -> None:
+    daemon.lxc("image", "set-property", "bb", "stage", "test")
+    assert daemon.lxc("image", "get-property", "bb", "stage") == "test\n"
+    daemon.lxc("image", "unset-property", "bb", "stage")
+    assert daemon.lxc("image", "get-property", "bb", "stage") == "\n"
+    assert "not currently set" in daemon.error("image", "unset-property", "bb", "stage")

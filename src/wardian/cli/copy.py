@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wardian.cli import migrate
-from wardian.cli.container import pair
+from wardian.cli.create import pair
 from wardian.cli.options import FlagError, Values
 from wardian.cli.session import Session, UsageError, container_url, need
 from wardian.client.connection import ApiError, Connection

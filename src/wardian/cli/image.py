@@ -9,7 +9,7 @@ from wardian.cli import editor, image_fetch, image_list, image_transfer, output
 from wardian.cli.image_hosts import resolve
 from wardian.cli.options import Values
 from wardian.cli.session import Session, UsageError, need
-from wardian.client.connection import Connection, quote
+from wardian.client.connection import ApiError, Connection, quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -147,6 +147,33 @@ def _edit(session: Session, values: Values, words: list[str]) -> None:
     editor.edit(_writable(found["metadata"]), editor.IMAGE, apply)
 
 
+def _get_property(session: Session, values: Values, words: list[str]) -> None:
+    need(words, 2, 2)
+    print(_object(session, words[0])["properties"].get(words[1], ""))
+
+
+def _set_property(session: Session, values: Values, words: list[str]) -> None:
+    need(words, 3, 3)
+    _change_property(session, words[0], words[1], words[2])
+
+
+def _unset_property(session: Session, values: Values, words: list[str]) -> None:
+    need(words, 2, 2)
+    _change_property(session, words[0], words[1], None)
+
+
+def _change_property(session: Session, word: str, key: str, value: str | None) -> None:
+    daemon, name = session.server(word)
+    url = _url(daemon, name)
+    found, headers = daemon.request("GET", url)
+    body = _writable(found["metadata"])
+    properties = {k: v for k, v in body["properties"].items() if k != key}
+    if value is None and key not in body["properties"]:
+        raise ApiError(f"Can't unset property '{key}', it's not currently set")
+    body["properties"] = properties if value is None else {**properties, key: value}
+    daemon.request("PUT", url, body, {"If-Match": headers["etag"]})
+
+
 def _alias(session: Session, values: Values, words: list[str]) -> None:
     need(words, 1)
     action, *rest = words
@@ -185,6 +212,9 @@ SUBCOMMANDS = {
     "info": _info,
     "show": _show,
     "edit": _edit,
+    "get-property": _get_property,
+    "set-property": _set_property,
+    "unset-property": _unset_property,
     "list": image_list.images,
     "alias": _alias,
 }

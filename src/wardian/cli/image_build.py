@@ -13,7 +13,7 @@ import tempfile
 import time
 
 from wardian.cli import editor, exec, file, image_fetch, publish, tree
-from wardian.cli.container import source_of
+from wardian.cli.create import source_of
 from wardian.cli.options import Values
 from wardian.cli.session import Session, container_url, need
 from wardian.client.connection import ApiError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from wardian.cli.container import pair
+from wardian.cli.create import pair
 from wardian.cli.options import FlagError, Values
 from wardian.cli.session import FINAL, OperationFailed, OperationLost, Session, container_url
 from wardian.client import config

@@ -136,7 +136,7 @@ def _rename(session: Session, values: Values, words: list[str]) -> None:
     print(f"Network {name} renamed to {words[1]}")
 
 
-def _nic(daemon: Connection, network: str, device: str, interface: str) -> dict[str, dict[str, str]]:
+def nic(daemon: Connection, network: str, device: str, interface: str) -> dict[str, dict[str, str]]:
     """A nic on the network, as a map of devices; the host's own interface is shared (macvlan)."""
     about = daemon.get(_url(network))
     kind = "bridged" if about["type"] == "bridge" else "macvlan"
@@ -154,7 +154,7 @@ def _attach_to(kind: str, session: Session, words: list[str]) -> None:
     found, headers = daemon.request("GET", path)
     if device in found["metadata"]["devices"]:
         raise ApiError("The device already exists")
-    change = {"devices": _nic(daemon, network, device, interface)}
+    change = {"devices": nic(daemon, network, device, interface)}
     daemon.request("PATCH", path, change, {"If-Match": headers["etag"]})
 
 

@@ -12,8 +12,7 @@ from datetime import datetime
 from typing import NoReturn
 
 from wardian import __version__, programs
-from wardian.cli import container as containers
-from wardian.cli import image_hosts
+from wardian.cli import create, image_hosts
 from wardian.cli.session import Session, container_url
 from wardian.client import config
 from wardian.client.connection import ApiError, Connection
@@ -169,13 +168,13 @@ def _image(session: Session, text: str) -> str:
     daemon, _ = session.server("local:")
     remote, name = session.config.split(text)
     if remote.url == session.config.remote("local").url:
-        fingerprint = containers.source_of(session, daemon, text, ["local:"])["fingerprint"]
+        fingerprint = create.source_of(session, daemon, text, ["local:"])["fingerprint"]
         log(f"Found image in local store: {fingerprint}")
         return fingerprint
     log(f"Importing image into local store: {text}")
     if remote.protocol == "lxd":
         return image_hosts.copy(session, remote, name or "default", daemon, {})
-    source = containers.source_of(session, daemon, text, ["local:"])
+    source = create.source_of(session, daemon, text, ["local:"])
     made = session.run(daemon, "POST", "/1.0/images", {"source": source})
     return str(made["metadata"]["fingerprint"])
 

@@ -70,7 +70,7 @@ Examples:
     lxc config set images.remote_cache_expiry 5
 """,
         (
-            Flag("expanded", "bool", "Whether to show the expanded configuration"),
+            Flag("e,expanded", "bool", "Whether to show the expanded configuration"),
             Flag("sources", "bool", "Show the expanded configuration and where each part comes from"),
             DRY_RUN,
             Flag("name", "str", "Name of a trusted certificate, or of the client that a join token is for"),

@@ -39,6 +39,8 @@ lxc image export [<remote>:]<image> [<target>]
 
 lxc image delete [<remote>:]<image> [[<remote>:]<image>...]
 lxc image info|show|edit [<remote>:]<image>
+lxc image get-property|unset-property [<remote>:]<image> <key>
+lxc image set-property [<remote>:]<image> <key> <value>
 lxc image list [<remote>:] [<filter>...] [-c <columns>] [--format table|json|csv|yaml|compact]
     Filters: part of an alias or fingerprint, or property=value with regular expressions.
     Columns: l alias, L all aliases, f fingerprint, F all of it, p public, d description, a architecture,
@@ -67,7 +69,8 @@ Examples:
             Flag("mode", "str", "Who carries a copied image (pull|relay)", "pull", values="pull relay"),
             FORMAT,
         ),
-        subcommands="build import export copy delete info show edit list refresh alias",
+        subcommands="build import export copy delete info show edit list refresh alias "
+        "get-property set-property unset-property",
         completes="image",
     ),
 )

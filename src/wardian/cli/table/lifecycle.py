@@ -14,6 +14,9 @@ CREATE = (
     Flag("no-profiles", "bool", "Create the container without profiles (same as -p without a name)"),
     Flag("c,config", "list", "Config key/value to apply to the new container"),
     Flag("s,storage", "str", "Storage pool of the new container", values="pool"),
+    Flag("n,network", "str", "Network of the new container's eth0", values="network"),
+    Flag("d,device", "list", "Key/value of a device, as in root,size=10GB"),
+    Flag("empty", "bool", "Create a container without files; no image is named"),
     Flag("t,type", "str", "Instance type, as in t2.micro, aws:t2.micro or c2-m4 (2 CPUs, 4 GB)"),
 )
 
@@ -51,7 +54,7 @@ Examples:
     ),
     Command(
         "init",
-        "container:init",
+        "create:init",
         """Usage: lxc init [<remote>:]<image> [<remote>:][<name>] [-e] [-p <profile>...] [-c <key=value>...]
 
 Create containers from images.
@@ -60,7 +63,7 @@ Without a name the server chooses one. Without -p the profile "default" applies,
 -p alone none.
 
 Example:
-    lxc init debian:trixie c1 -c limits.memory=1GB
+    lxc init debian:trixie c1 -c limits.memory=1GB -d root,size=10GB
 """,
         CREATE,
         hidden=True,
@@ -68,7 +71,7 @@ Example:
     ),
     Command(
         "launch",
-        "container:launch",
+        "create:launch",
         """Usage: lxc launch [<remote>:]<image> [<remote>:][<name>] [-e] [-p PROFILE]... [-c KEY=VALUE]...
 
 Create and start containers from images.
@@ -80,6 +83,7 @@ Examples:
     lxc launch ubuntu:16.04 c1
     lxc launch debian:bookworm c1
     lxc launch debian:trixie --ephemeral
+    lxc launch debian:trixie c2 -n br1 -s fast
 """,
         CREATE,
         completes="image",
