@@ -6,6 +6,7 @@ import json
 import os
 import sys
 
+from wardian.cli import progress
 from wardian.cli.options import Values
 from wardian.cli.session import Session, container_url, need
 from wardian.client.connection import ApiError, envelope
@@ -52,7 +53,7 @@ def export(session: Session, values: Values, words: list[str]) -> int:
     made = session.run(daemon, "POST", container_url(name, "backups"), request, quiet=quiet)
     own_name = made["resources"]["backups"][0].rpartition("/")[2]
     try:
-        _save(daemon, container_url(name, "backups", own_name, "export"), target)
+        _save(session, daemon, container_url(name, "backups", own_name, "export"), target)
     finally:
         session.run(daemon, "DELETE", container_url(name, "backups", own_name), quiet=True)
     if target != "-":
@@ -60,7 +61,7 @@ def export(session: Session, values: Values, words: list[str]) -> int:
     return 0
 
 
-def _save(daemon: Connection, path: str, target: str) -> None:
+def _save(session: Session, daemon: Connection, path: str, target: str) -> None:
     """Fetch to a file that has its name only once it is whole; `-` is standard output."""
     response = daemon.send("GET", path)
     if response.status != 200:
@@ -72,7 +73,10 @@ def _save(daemon: Connection, path: str, target: str) -> None:
     unfinished = f"{target}.part"
     try:
         with open(unfinished, "wb") as file:
-            for chunk in pieces(daemon, path, response):
+            shown = progress.watched(
+                session, "Exporting the backup", pieces(daemon, path, response), progress.length(response)
+            )
+            for chunk in shown:
                 file.write(chunk)
         os.replace(unfinished, target)
     except BaseException as error:
@@ -100,7 +104,8 @@ def import_(session: Session, values: Values, words: list[str]) -> int:
         headers["X-LXD-pool"] = values.storage
     if any("\r" in value or "\n" in value for value in headers.values()):
         raise ApiError("a name has no line breaks")
-    operation = envelope(daemon.send("POST", "/1.0/containers", _pieces(rest[0]), headers))["metadata"]
+    body = progress.watched(session, "Importing the container", _pieces(rest[0]), size)
+    operation = envelope(daemon.send("POST", "/1.0/containers", body, headers))["metadata"]
     finished = daemon.get(f"/1.0/operations/{operation['id']}/wait")
     if finished["status_code"] != 200:
         raise ApiError(finished["err"])

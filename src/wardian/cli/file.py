@@ -6,14 +6,17 @@ import os
 import stat
 import sys
 
+from wardian.cli import progress
 from wardian.cli.options import Values
 from wardian.cli.session import Session, UsageError, container_url, need
 from wardian.client.connection import ApiError, Connection, Response, envelope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import BinaryIO
+
+    Shown = Callable[[Iterator[bytes], int], Iterator[bytes]]
 
 CHUNK = 1 << 20
 FOLDER_MODE = 0o755
@@ -88,7 +91,9 @@ def pull(session: Session, values: Values, words: list[str]) -> None:
                 sys.stdout.buffer.write(chunk)
             sys.stdout.buffer.flush()
             continue
-        save(response, os.path.join(target, source.name) if into_folder else target)
+        label = f"Pulling {source.container}/{source.path}"
+        shown = progress.watched(session, label, response.chunks(), progress.length(response))
+        save(response, os.path.join(target, source.name) if into_folder else target, shown)
 
 
 def _is_folder_target(target: str, count: int, create: bool) -> bool:
@@ -121,7 +126,7 @@ def _fetch(source: Path) -> Response:
     return response
 
 
-def save(response: Response, target: str) -> None:
+def save(response: Response, target: str, pieces: Iterator[bytes]) -> None:
     """Write the content to a file, which is there whole in the end or as it was before."""
     place = os.path.realpath(target)
     mode = int(response.headers.get("x-lxd-mode", "0644"), 8) & 0o777
@@ -132,13 +137,13 @@ def save(response: Response, target: str) -> None:
     try:
         if there is not None and not stat.S_ISREG(there.st_mode):  # a device or pipe of the user's
             with open(place, "wb", buffering=0) as file:
-                _copy(response, file)
+                _copy(pieces, file)
             return
         temporary = f"{place}.{os.getpid()}~"
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             with open(fd, "wb", buffering=0) as file:
-                _copy(response, file)
+                _copy(pieces, file)
                 if there is not None and (there.st_uid, there.st_gid) != (os.geteuid(), os.getegid()):
                     os.fchown(fd, there.st_uid, there.st_gid)
                 os.fchmod(fd, stat.S_IMODE(there.st_mode) if there is not None else mode)
@@ -150,8 +155,8 @@ def save(response: Response, target: str) -> None:
         raise ApiError(f'cannot write "{target}": {error.strerror}') from None
 
 
-def _copy(response: Response, file: BinaryIO) -> None:
-    for chunk in response.chunks():
+def _copy(pieces: Iterator[bytes], file: BinaryIO) -> None:
+    for chunk in pieces:
         view = memoryview(chunk)
         while view:
             view = view[file.write(view) :]
@@ -186,7 +191,7 @@ def push(session: Session, values: Values, words: list[str]) -> None:
             name = os.path.basename(source)
             path = f"{target.path}{name}" if target.is_folder else target.path
             headers = {**_owner_and_mode(values, file if source != "-" else None), "X-LXD-type": "file"}
-            send(target.daemon, target.url(path=path), file, headers)
+            send(target.daemon, target.url(path=path), file, headers, _shown(session, source))
 
 
 def _opened(source: str) -> BinaryIO:
@@ -223,13 +228,26 @@ def _owner_and_mode(values: Values, file: BinaryIO | None) -> dict[str, str]:
     return headers
 
 
-def send(daemon: Connection, url: str, file: BinaryIO, headers: dict[str, str]) -> None:
-    """Send an open file as it is; ApiError with the daemon's words if it says no."""
+def _shown(session: Session, source: str) -> Shown:
+    return lambda pieces, size: progress.watched(session, f"Pushing {source}", pieces, size)
+
+
+def send(
+    daemon: Connection,
+    url: str,
+    file: BinaryIO,
+    headers: dict[str, str],
+    shown: Shown = lambda pieces, _: pieces,
+) -> None:
+    """Send an open file as it is; ApiError with the daemon's words if it says no.
+
+    shown: the pieces of a file of that size, on their way.
+    """
     fields = {"Content-Type": "application/octet-stream", **headers}
     found = os.fstat(file.fileno())
     if stat.S_ISREG(found.st_mode):
-        size = found.st_size
-        envelope(daemon.send("POST", url, _pieces(file, size), {**fields, "Content-Length": str(size)}))
+        body = shown(_pieces(file, found.st_size), found.st_size)
+        envelope(daemon.send("POST", url, body, {**fields, "Content-Length": str(found.st_size)}))
     else:
         envelope(daemon.send("POST", url, chunked(_all(file)), {**fields, "Transfer-Encoding": "chunked"}))
 
@@ -289,7 +307,8 @@ def edit(session: Session, values: Values, words: list[str]) -> None:
     suffix = os.path.splitext(target.name)[1]
     with tempfile.TemporaryDirectory(prefix="lxd_file_edit_") as folder:
         path = os.path.join(folder, "file" + suffix)
-        save(_fetch(target), path)
+        response = _fetch(target)
+        save(response, path, response.chunks())
         editor.edit_file(path)
         with open(path, "rb", buffering=0) as file:
             send(target.daemon, target.url(), file, {"X-LXD-type": "file"})

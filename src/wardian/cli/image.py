@@ -72,7 +72,7 @@ def _export(session: Session, values: Values, words: list[str]) -> None:
         simplestreams.save(remote, name, target)
     else:
         daemon = session.at(remote)
-        image_transfer.download(daemon, resolve(daemon, name), target)
+        image_transfer.download(session, daemon, resolve(daemon, name), target)
     if len(words) < 2 or words[1] != "-":
         print("Image exported successfully!")
 

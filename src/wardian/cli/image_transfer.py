@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 
+from wardian.cli import progress
 from wardian.cli.session import Session
 from wardian.client import jsontext
 from wardian.client.connection import ApiError, Connection, envelope, quote
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 CHUNK = 1024 * 1024
+EXPORTING = "Exporting the image"
 SAME_BYTES = "exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime"
 """Leaves out of extended headers what differs from run to run (tar(1), pax options)."""
 BOUNDARY = "----------------------------wardian-image"
@@ -50,7 +52,8 @@ def upload(
         size = sum(len(head) + os.path.getsize(path) + 2 for head, path in parts) + len(end)
         headers["Content-Length"] = str(size)
         body = _multipart(parts, end)
-    return send(daemon, body, headers)
+    total = int(headers["Content-Length"])
+    return send(daemon, progress.watched(session, "Transferring image", body, total), headers)
 
 
 @contextlib.contextmanager
@@ -117,18 +120,20 @@ def _multipart(parts: Sequence[tuple[bytes, str]], end: bytes) -> Iterator[bytes
     yield end
 
 
-def download(daemon: Connection, fingerprint: str, target: str) -> None:
+def download(session: Session, daemon: Connection, fingerprint: str, target: str) -> None:
     """Fetch an image to a folder, a file name (unified images), or stdout (`-`)."""
     source = f"/1.0/images/{quote(fingerprint)}/export"
     response = daemon.send("GET", source)
     if response.status != 200:
         raise ApiError(str(jsontext.loads(response.read()).get("error")), response.status)
     kind = response.headers.get("content-type", "")
+    total = progress.length(response)
     if kind.startswith("multipart/"):
         if target == "-" or os.path.isfile(target):
             raise ApiError(f'"{target}" is not a folder, which an image of two files needs')
         os.makedirs(target, exist_ok=True)
-        _save_parts(response.chunks(), kind.partition("boundary=")[2].strip('"').encode(), target)
+        shown = progress.watched(session, EXPORTING, response.chunks(), total)
+        _save_parts(shown, kind.partition("boundary=")[2].strip('"').encode(), target)
         return
     if target == "-":
         for chunk in pieces(daemon, source, response):
@@ -139,7 +144,7 @@ def download(daemon: Connection, fingerprint: str, target: str) -> None:
     own = target if target.endswith(f".{extension}") else f"{target}.{extension}"
     path = os.path.join(target, name) if os.path.isdir(target) else own
     with open(path, "wb") as file:
-        for chunk in pieces(daemon, source, response):
+        for chunk in progress.watched(session, EXPORTING, pieces(daemon, source, response), total):
             file.write(chunk)
 
 

@@ -124,7 +124,8 @@ def pull(sources: Sequence[Path], target: str, *, create: bool) -> None:
         if source.daemon.send("HEAD", source.url()).headers.get("x-lxd-type") == "file":
             from wardian.cli import file
 
-            file.save(file._fetch(source), os.path.join(target, source.name))
+            response = file._fetch(source)
+            file.save(response, os.path.join(target, source.name), response.chunks())
             continue
         response = source.daemon.send("GET", source.url("files/tree"))
         if response.status != 200:
