@@ -8,13 +8,16 @@ import logging
 
 from wardian.core import containers, lifecycle
 from wardian.core.host import Host
-from wardian.errors import WardianError
+from wardian.errors import NotFound, WardianError
 from wardian.model import keys
 from wardian.model.container import Container
 from wardian.model.requests import StateChange
 from wardian.model.units import is_true
 
 log = logging.getLogger(__name__)
+
+STARTS = ("start", "restart", "reboot")
+"""Actions on a container after which it runs."""
 
 
 def wants_start(config: dict[str, str]) -> bool:
@@ -32,16 +35,28 @@ async def start_all(host: Host) -> None:
     """Start, one after the other, the containers that are due; failures are logged."""
     due = []
     for container in await containers.every(host):
-        config = (await containers.expanded(host, container)).config
+        config = await _config(host, container.name)
         if container.name not in host.running and wants_start(config):
             due.append((container, config))
     for container, config in in_start_order(due):
-        try:
-            async with host.operations.lock(container.name, "start"):
-                await lifecycle.start(host, container.name)
-        except WardianError as error:
-            log.error('container "%s" does not start with the daemon: %s', container.name, error)
+        if host.going_down:
+            return
+        if container.name in host.running:  # somebody was faster
+            continue
+        await _start(host, container.name)
         await asyncio.sleep(int(config.get("boot.autostart.delay") or 0))
+
+
+async def _start(host: Host, name: str) -> None:
+    try:
+        async with host.operations.lock(name, "start"):
+            await lifecycle.start(host, name)
+    except NotFound:
+        log.info('container "%s" was deleted before it was its turn to start', name)
+    except WardianError as error:
+        log.error('container "%s" does not start with the daemon: %s', name, error)
+    except Exception:  # the others are still to be started
+        log.exception('container "%s" does not start with the daemon', name)
 
 
 async def stop_all(host: Host) -> None:
@@ -50,6 +65,21 @@ async def stop_all(host: Host) -> None:
     Those with the highest boot.stop.priority go first, equal ones at once.
     """
     host.going_down = True
+    async with host.once("shutdown"):
+        await _starts_done(host)
+        await _stop_each(host)
+
+
+async def _starts_done(host: Host) -> None:
+    """Wait for the starts that are under way: no other begins any more."""
+    for container in await containers.every(host):
+        name = container.name
+        if name not in host.running and host.operations.holding(name) in STARTS:
+            async with host.operations.lock(name, "stop", wait=True):
+                pass
+
+
+async def _stop_each(host: Host) -> None:
     configs = {name: await _config(host, name) for name in list(host.running)}
     priorities = {name: keys.number(config, "boot.stop.priority") for name, config in configs.items()}
     for priority in sorted(set(priorities.values()), reverse=True):
@@ -60,10 +90,15 @@ async def stop_all(host: Host) -> None:
 
 
 async def _config(host: Host, name: str) -> dict[str, str]:
+    """Its merged configuration; its own if a profile of it is missing."""
+    own: dict[str, str] = {}
     try:
-        return (await containers.expanded(host, await containers.get(host, name))).config
-    except WardianError:
-        return {}
+        container = await containers.get(host, name)
+        own = container.config
+        return (await containers.expanded(host, container)).config
+    except WardianError as error:
+        log.warning('container "%s": %s', name, error)
+        return own
 
 
 async def _stop(host: Host, name: str, within_s: int) -> None:

@@ -33,7 +33,7 @@ from wardian.core.containers import resources, url, volume
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
-from wardian.errors import HostFailed, InvalidInput, WardianError
+from wardian.errors import Busy, HostFailed, InvalidInput, WardianError
 from wardian.model import keys, units
 from wardian.model.container import Container
 from wardian.model.requests import StateChange
@@ -382,6 +382,8 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
     """Start a stopped container; the caller holds its lock. On failure it is as it was."""
     if name in host.running:
         raise InvalidInput("The container is already running")
+    if host.going_down:
+        raise Busy("the daemon is shutting down; containers start again with the next one")
     container = await containers.get(host, name)
     if container.stateful:
         await host.storage.get(container.pool).mount(volume(name))

@@ -192,7 +192,10 @@ async def _start_up(host: Host) -> None:
         host.opened.set()
     notify_systemd("READY=1")
     await host.opened.wait()
-    await autostart.start_all(host)
+    try:
+        await autostart.start_all(host)
+    except WardianError as error:
+        log.error("start-up: %s", error)
     host.started.set()
 
 
