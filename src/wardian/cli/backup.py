@@ -10,7 +10,7 @@ from wardian.cli import progress
 from wardian.cli.options import Values
 from wardian.cli.session import Session, container_url, need
 from wardian.client.connection import ApiError, envelope
-from wardian.client.download import pieces
+from wardian.client.download import pieces, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,21 +70,10 @@ def _save(session: Session, daemon: Connection, path: str, target: str) -> None:
         for chunk in pieces(daemon, path, response):
             sys.stdout.buffer.write(chunk)
         return
-    unfinished = f"{target}.part"
-    try:
-        with open(unfinished, "wb") as file:
-            shown = progress.watched(
-                session, "Exporting the backup", pieces(daemon, path, response), progress.length(response)
-            )
-            for chunk in shown:
-                file.write(chunk)
-        os.replace(unfinished, target)
-    except BaseException as error:
-        if os.path.exists(unfinished):
-            os.unlink(unfinished)
-        if isinstance(error, OSError):
-            raise ApiError(f'cannot write "{target}": {error.strerror}') from None
-        raise
+    body = pieces(daemon, path, response)
+    with whole(target) as file:
+        for chunk in progress.watched(session, "Exporting the backup", body, progress.length(response)):
+            file.write(chunk)
 
 
 def import_(session: Session, values: Values, words: list[str]) -> int:

@@ -99,10 +99,12 @@ def load(text: str) -> dict[str, Any]:
     return found
 
 
-def edit(present: dict[str, Any], about: str, apply: Callable[[dict[str, Any]], None]) -> None:
+def edit(
+    present: dict[str, Any], about: str, apply: Callable[[dict[str, Any]], None], *, again: str = "start"
+) -> None:
     """Let the user change the object and apply it; on a mistake the editor opens again.
 
-    about: what it is and a sample, shown above as a comment.
+    about: what it is and a sample, shown above as a comment. again: the verb for that.
     """
     if not sys.stdin.isatty():
         apply(load(sys.stdin.read()))
@@ -125,7 +127,7 @@ def edit(present: dict[str, Any], about: str, apply: Callable[[dict[str, Any]], 
                 return
             except ApiError as error:
                 sys.stderr.write(f"Config parsing error: {error}\n")
-                print("Press enter to start the editor again", flush=True)
+                print(f"Press enter to {again} the editor again", flush=True)
                 if not sys.stdin.readline():
                     raise
                 _note(file.name, str(error))

@@ -10,7 +10,7 @@ from wardian.cli import progress
 from wardian.cli.session import Session
 from wardian.client import jsontext
 from wardian.client.connection import ApiError, Connection, envelope, quote
-from wardian.client.download import pieces
+from wardian.client.download import pieces, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def download(session: Session, daemon: Connection, fingerprint: str, target: str
     extension = name.partition(".")[2]
     own = target if target.endswith(f".{extension}") else f"{target}.{extension}"
     path = os.path.join(target, name) if os.path.isdir(target) else own
-    with open(path, "wb") as file:
+    with whole(path) as file:
         for chunk in progress.watched(session, EXPORTING, pieces(daemon, source, response), total):
             file.write(chunk)
 

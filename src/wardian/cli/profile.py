@@ -110,7 +110,7 @@ def _edit(session: Session, words: list[str]) -> None:
         body = {key: wanted.get(key) or present[key].__class__() for key in present}
         daemon.request("PUT", _url(name), body, {"If-Match": headers["etag"]})
 
-    editor.edit(present, editor.PROFILE, apply)
+    editor.edit(present, editor.PROFILE, apply, again="open")
 
 
 def _apply(session: Session, words: list[str]) -> None:

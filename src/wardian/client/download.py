@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+
 from wardian.client.connection import ApiError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
     from wardian.client.connection import Connection, Response
 
 BARREN_TRIES = 3
 """After so many tries in a row that brought nothing we give up."""
+
+
+@contextlib.contextmanager
+def whole(path: str) -> Iterator[BinaryIO]:
+    """A file to be written that has its name only once it is whole; ApiError if it cannot be written."""
+    unfinished = f"{path}.part"
+    try:
+        with open(unfinished, "wb") as file:
+            yield file
+        os.replace(unfinished, path)
+    except BaseException as error:
+        if os.path.exists(unfinished):
+            os.unlink(unfinished)
+        if isinstance(error, OSError):
+            raise ApiError(f'cannot write "{path}": {error.strerror}') from None
+        raise
 
 
 def pieces(daemon: Connection, path: str, response: Response) -> Iterator[bytes]:
