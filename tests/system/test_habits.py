@@ -64,9 +64,10 @@ def test_all_of_a_server_at_once(daemon: Daemon, name: str, tmp_path: Path) -> N
 
 def test_the_console_and_what_it_has_shown(daemon: Daemon, container: str) -> None:
     daemon.lxc("exec", container, "--", "sh", "-c", "echo early >/dev/console")
+    assert "default,Default LXD profile," in daemon.lxc("profile", "list", "-f", "csv")
     assert "\nConsole log:\n\nearly" in daemon.lxc("console", container, "--show-log")
     master, slave = pty.openpty()
-    argv = [PYTHON, "-I", "-S", "-c", CLIENT_WITH_SITE, "console", container]
+    argv = [PYTHON, "-I", "-S", "-c", CLIENT_WITH_SITE, "restart", "-f", container, "--console"]
     with subprocess.Popen(
         argv, env=daemon.environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
     ) as child:
@@ -77,6 +78,7 @@ def test_the_console_and_what_it_has_shown(daemon: Daemon, container: str) -> No
         os.write(master, b"\x01q")
         assert child.wait() == 0
     os.close(master)
+    assert "one container" in daemon.error("start", container, "other", "--console")
     daemon.lxc("query", "-X", "DELETE", f"/1.0/containers/{container}/console")
     assert "early" not in daemon.lxc("console", container, "--show-log")
 

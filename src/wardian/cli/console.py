@@ -26,6 +26,13 @@ def run(session: Session, values: Values, words: list[str]) -> int:
             sys.stdout.buffer.write(chunk)
         print()
         return 0
+    return attach(session, words[0])
+
+
+def attach(session: Session, word: str) -> int:
+    """Connect our terminal with the console of `[remote:]container` until Ctrl-a q; the exit status."""
+    daemon, name = session.server(word)
+    path = container_url(name, "console")
     width, height = exec.terminal_size()
     operation = daemon.request("POST", path, {"width": width, "height": height})[0]["metadata"]
     streams = exec.connect(daemon.place, operation)

@@ -69,8 +69,24 @@ def start(session: Session, values: Values, words: list[str]) -> int:
             wanted["stateful"] = True
         change(own, daemon, name, wanted, word)
 
-    in_parallel(_targets(session, words, "start" if values.all else ""), one, "start")
-    return 0
+    names = _targets(session, words, "start" if values.all else "")
+    _check_console(values, names)
+    in_parallel(names, one, "start")
+    return _console(session, values, names)
+
+
+def _check_console(values: Values, names: list[str]) -> None:
+    if values.console and len(names) != 1:
+        raise ApiError("--console is for one container at a time")
+
+
+def _console(session: Session, values: Values, names: list[str]) -> int:
+    """Show the console, if that is wanted."""
+    if not values.console:
+        return 0
+    from wardian.cli import console
+
+    return console.attach(session, names[0])
 
 
 def _act(session: Session, values: Values, words: list[str], action: str, verb: str, **more: Any) -> int:
@@ -91,7 +107,9 @@ def stop(session: Session, values: Values, words: list[str]) -> int:
 
 def restart(session: Session, values: Values, words: list[str]) -> int:
     """Stop containers and start them again."""
-    return _act(session, values, words, "restart", "restart", timeout=values.timeout, force=values.force)
+    _check_console(values, words)
+    _act(session, values, words, "restart", "restart", timeout=values.timeout, force=values.force)
+    return _console(session, values, words)
 
 
 def pause(session: Session, values: Values, words: list[str]) -> int:

@@ -28,7 +28,11 @@ def launch(session: Session, values: Values, words: list[str]) -> int:
     print(f"Starting {name}")
     where = words[1].partition(":")[0] + ":" if len(words) > 1 and ":" in words[1] else ""
     container.change(session, daemon, name, {"action": "start", "timeout": -1}, f"{where}{name}")
-    return 0
+    if not values.console:
+        return 0
+    from wardian.cli import console
+
+    return console.attach(session, f"{where}{name}")
 
 
 def _create(session: Session, values: Values, words: list[str]) -> tuple[Connection, str]:

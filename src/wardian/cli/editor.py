@@ -60,6 +60,18 @@ properties:
   os: debian
 public: false
 """
+POOL = """This is the configuration of a storage pool, as YAML. A sample:
+
+description: on the fast disk
+config:
+  size: 40GB
+"""
+VOLUME = """This is the configuration of a storage volume, as YAML. A sample:
+
+description: web pages
+config:
+  size: 5GB
+"""
 NETWORK = """This is the configuration of a network, as YAML. A sample:
 
 description: for the web servers

@@ -25,7 +25,7 @@ def run(session: Session, values: Values, words: list[str]) -> int:
         raise UsageError
     function, least, most = SUBCOMMANDS[words[0]]
     need(words[1:], least, most)
-    if function in (_set, _unset):
+    if function in (_set, _unset, _list):
         function(session, words[1:], values)
     else:
         function(session, words[1:])
@@ -36,12 +36,18 @@ def _url(name: str) -> str:
     return f"/1.0/profiles/{quote(name)}"
 
 
-def _list(session: Session, words: list[str]) -> None:
+def _list(session: Session, words: list[str], values: Values) -> None:
     daemon, name = session.server(words[0] if words else f"{session.config.default}:")
     if name:
         raise ApiError("Cannot provide container name to list")
-    for profile in daemon.get("/1.0/profiles?recursion=1"):
-        print(profile["name"])
+    found = daemon.get("/1.0/profiles?recursion=1")
+    if not values.format:
+        for profile in found:
+            print(profile["name"])
+        return
+    output.check_format(values.format)
+    rows = [[one["name"], one["description"], str(len(one["used_by"]))] for one in found]
+    output.show(values.format, ("NAME", "DESCRIPTION", "USED BY"), rows, found)
 
 
 def _show(session: Session, words: list[str]) -> None:

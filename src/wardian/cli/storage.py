@@ -130,7 +130,7 @@ def _edit(session: Session, values: Values, words: list[str]) -> None:
     def apply(wanted: dict[str, Any]) -> None:
         daemon.request("PUT", _url(name), {key: wanted.get(key) for key in WRITABLE})
 
-    editor.edit({key: present[key] for key in SHOWN}, "This is a YAML representation of the pool.", apply)
+    editor.edit({key: present[key] for key in SHOWN}, editor.POOL, apply)
 
 
 SUBCOMMANDS: dict[str, Any] = {

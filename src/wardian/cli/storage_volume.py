@@ -158,7 +158,7 @@ def _edit(session: Session, daemon: Connection, pool: str, words: list[str], val
     def apply(wanted: dict[str, Any]) -> None:
         daemon.request("PUT", _url(pool, words[0]), {key: wanted.get(key) for key in WRITABLE})
 
-    editor.edit({key: present[key] for key in SHOWN}, "This is a YAML representation of the volume.", apply)
+    editor.edit({key: present[key] for key in SHOWN}, editor.VOLUME, apply)
 
 
 SUBCOMMANDS: dict[str, Any] = {

@@ -114,7 +114,15 @@ Examples:
     lxc profile set default limits.memory 1GB --dry-run
     lxc profile add c1 docker
 """,
-        (DRY_RUN,),
+        (
+            DRY_RUN,
+            Flag(
+                "f,format",
+                "str",
+                "Format of a list; without it, names alone",
+                values="table json csv yaml compact",
+            ),
+        ),
         subcommands="list show create copy rename get set unset edit delete add remove assign apply device",
         completes="profile",
     ),

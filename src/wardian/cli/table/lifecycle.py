@@ -6,6 +6,7 @@ from wardian.cli.command import FORMAT, Command, action
 from wardian.cli.options import Flag
 
 FORCE = Flag("f,force", "bool", "Force the container to shutdown")
+CONSOLE = Flag("console", "bool", "Show the console once it has started")
 ALL = Flag("all", "bool", "All containers of the server")
 TIMEOUT = Flag("timeout", "int", "Time to wait for the container before giving up", -1)
 CREATE = (
@@ -85,7 +86,7 @@ Examples:
     lxc launch debian:trixie --ephemeral
     lxc launch debian:trixie c2 -n br1 -s fast
 """,
-        CREATE,
+        (*CREATE, CONSOLE),
         completes="image",
     ),
     Command(
@@ -122,13 +123,14 @@ Examples:
         "All processes are frozen where they are; the opposite is `lxc start`.",
         (ALL,),
     ),
-    action("restart", "Restart containers.", "", (ALL, TIMEOUT, FORCE)),
+    action("restart", "Restart containers.", "", (ALL, CONSOLE, TIMEOUT, FORCE)),
     action(
         "start",
         "Start containers.",
         "A paused container goes on, and one that was stopped with --stateful continues where it was.",
         (
             ALL,
+            CONSOLE,
             Flag("stateless", "bool", "Boot anew and discard the memory that was saved"),
         ),
     ),
