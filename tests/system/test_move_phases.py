@@ -70,7 +70,7 @@ class Case:
 
 
 SOURCE, SINK, WIRE = "wardian.core.migration_source", "wardian.core.migration_sink", "wardian.core.wire:Wire"
-CONNECTED = f"a {SOURCE}:_agreed"
+CONNECTED = f"a {SOURCE}:_send_all"
 AGREED = f"b {SINK}:_take_all"
 SENDS = f"a {WIRE}.send"
 RECEIVES = f"b {WIRE}.receive"
