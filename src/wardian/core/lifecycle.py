@@ -275,22 +275,15 @@ async def stop(host: Host, name: str, request: StateChange) -> None:
         ) from None
 
 
-async def with_memory(host: Host, name: str) -> Container:
-    """A running container, of which nothing is in the way of saving its memory; else InvalidInput."""
-    _running(host, name)
-    container = await containers.get(host, name)
-    if container.ephemeral:
-        raise InvalidInput(f'container "{name}" is ephemeral: it would be deleted, with its state')
-    await memory.refuse_obstacles(host, container)
-    return container
-
-
 async def stop_with_memory(host: Host, name: str) -> None:
     """Save the memory and end the container in the same moment; on failure it goes on.
 
     The caller holds its lock. InvalidInput saying what is in the way.
     """
-    container = await with_memory(host, name)
+    _running(host, name)
+    container = await containers.get(host, name)
+    if container.ephemeral:
+        raise InvalidInput(f'container "{name}" is ephemeral: it would be deleted, with its state')
     if name in host.frozen:
         await _thaw(host, host.running[name])
     async with Undo() as undo:

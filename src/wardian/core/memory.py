@@ -55,20 +55,16 @@ async def save(host: Host, container: Container, *, stop: bool) -> None:
 
     InvalidInput saying what is in the way.
     """
-    await refuse_obstacles(host, container)
-    plugs = await host.records.plugs.get(container.name)
-    merged = await containers.expanded(host, container)
-    plan = start_plan.of(host, container, merged, plugs.idmap, plugs.now)
-    await host.runtime.save(plan, folder(host, container), stop=stop)
-
-
-async def refuse_obstacles(host: Host, container: Container) -> None:
-    """InvalidInput saying why the memory of a running container cannot be saved, if that is known now."""
-    if found := await obstacles(host, container, host.running[container.name]):
+    started = host.running[container.name]
+    if found := await obstacles(host, container, started):
         more = f"; and {len(found) - LISTED} more" if len(found) > LISTED else ""
         raise InvalidInput(
             f'cannot save the state of container "{container.name}": {"; ".join(found[:LISTED])}{more}'
         )
+    plugs = await host.records.plugs.get(container.name)
+    merged = await containers.expanded(host, container)
+    plan = start_plan.of(host, container, merged, plugs.idmap, plugs.now)
+    await host.runtime.save(plan, folder(host, container), stop=stop)
 
 
 async def remove(host: Host, container: Container) -> None:
