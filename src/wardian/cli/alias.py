@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wardian.cli import output
 from wardian.cli.options import Values
-from wardian.cli.session import Session, UsageError, need
+from wardian.cli.session import Session, dispatch, need
 from wardian.client import config
 from wardian.client.connection import ApiError
 
@@ -15,10 +15,7 @@ if TYPE_CHECKING:
 
 def run(session: Session, values: Values, words: list[str]) -> int:
     """Dispatch on the subcommand."""
-    if not words or words[0] not in SUBCOMMANDS:
-        raise UsageError
-    SUBCOMMANDS[words[0]](session, values, words[1:])
-    return 0
+    return dispatch(SUBCOMMANDS, session, values, words)
 
 
 def _list(session: Session, values: Values, words: list[str]) -> None:

@@ -8,7 +8,7 @@ import sys
 from wardian.cli import editor, image_fetch, image_list, image_transfer, output
 from wardian.cli.image_hosts import resolve
 from wardian.cli.options import Values
-from wardian.cli.session import Session, UsageError, need
+from wardian.cli.session import Session, UsageError, dispatch, need
 from wardian.client.connection import ApiError, Connection, quote
 
 TYPE_CHECKING = False
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 
 def run(session: Session, values: Values, words: list[str]) -> int:
     """Dispatch on the subcommand."""
-    if not words or words[0] not in SUBCOMMANDS:
-        raise UsageError
-    SUBCOMMANDS[words[0]](session, values, words[1:])
-    return 0
+    return dispatch(SUBCOMMANDS, session, values, words)
 
 
 def _object(session: Session, word: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import sys
 
 from wardian.cli import editor, output
 from wardian.cli.options import Values
-from wardian.cli.session import Session, UsageError, container_url, need
+from wardian.cli.session import Session, UsageError, container_url, dispatch, need
 from wardian.client.connection import ApiError, Connection, quote
 
 TYPE_CHECKING = False
@@ -20,10 +20,7 @@ SHOWN = ("name", "description", "type", "managed", "config", "used_by")
 
 def run(session: Session, values: Values, words: list[str]) -> int:
     """Dispatch on the subcommand."""
-    if not words or words[0] not in SUBCOMMANDS:
-        raise UsageError
-    SUBCOMMANDS[words[0]](session, values, words[1:])
-    return 0
+    return dispatch(SUBCOMMANDS, session, values, words)
 
 
 def _url(name: str) -> str:

@@ -6,7 +6,7 @@ import sys
 
 from wardian.cli import output
 from wardian.cli.options import Values
-from wardian.cli.session import Session, UsageError, need
+from wardian.cli.session import Session, UsageError, dispatch, need
 from wardian.client.connection import ApiError, Connection, quote
 
 HEADERS = ("ID", "TYPE", "DESCRIPTION", "STATUS", "CANCELABLE", "CREATED")
@@ -14,10 +14,7 @@ HEADERS = ("ID", "TYPE", "DESCRIPTION", "STATUS", "CANCELABLE", "CREATED")
 
 def run(session: Session, values: Values, words: list[str]) -> int:
     """Dispatch on the subcommand."""
-    if not words or words[0] not in SUBCOMMANDS:
-        raise UsageError
-    SUBCOMMANDS[words[0]](session, values, words[1:])
-    return 0
+    return dispatch(SUBCOMMANDS, session, values, words)
 
 
 def _list(session: Session, values: Values, words: list[str]) -> None:

@@ -7,7 +7,7 @@ import sys
 
 from wardian.cli import output
 from wardian.cli.options import Values
-from wardian.cli.session import Session, UsageError, need, place
+from wardian.cli.session import Session, dispatch, need, place
 from wardian.client import config
 from wardian.client.config import Remote
 from wardian.client.connection import ApiError, Connection
@@ -24,10 +24,7 @@ NO_TOKEN_ADDRESS = "none of the token's addresses could be used:"
 
 def run(session: Session, values: Values, words: list[str]) -> int:
     """Dispatch on the subcommand."""
-    if not words or words[0] not in SUBCOMMANDS:
-        raise UsageError
-    SUBCOMMANDS[words[0]](session, values, words[1:])
-    return 0
+    return dispatch(SUBCOMMANDS, session, values, words)
 
 
 # --- add ---------------------------------------------------------------------------------------

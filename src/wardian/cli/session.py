@@ -10,9 +10,10 @@ from wardian.client.websocket import TEXT, open_websocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from wardian.cli.options import Values
     from wardian.client.config import Remote
     from wardian.client.connection import Place
 
@@ -220,6 +221,19 @@ def container_url(name: str, *rest: str) -> str:
     container, slash, snapshot = name.partition("/")
     own = ("snapshots", quote(snapshot).replace("/", "%2F")) if slash else ()
     return "/".join(("/1.0/containers", quote(container), *own, *rest))
+
+
+def dispatch(
+    subcommands: Mapping[str, Callable[[Session, Values, list[str]], object]],
+    session: Session,
+    values: Values,
+    words: list[str],
+) -> int:
+    """Run what the first word names with the others; UsageError if it names nothing."""
+    if not words or words[0] not in subcommands:
+        raise UsageError
+    subcommands[words[0]](session, values, words[1:])
+    return 0
 
 
 def need(words: Sequence[str], least: int, most: int | None = None) -> None:

@@ -6,7 +6,7 @@ import sys
 
 from wardian.cli import editor, output
 from wardian.cli.options import Values
-from wardian.cli.session import Session, UsageError, need
+from wardian.cli.session import Session, UsageError, dispatch, need
 from wardian.client.connection import ApiError, quote
 
 TYPE_CHECKING = False
@@ -23,10 +23,7 @@ def run(session: Session, values: Values, words: list[str]) -> int:
         from wardian.cli import storage_volume
 
         return storage_volume.run(session, values, words[1:])
-    if not words or words[0] not in SUBCOMMANDS:
-        raise UsageError
-    SUBCOMMANDS[words[0]](session, values, words[1:])
-    return 0
+    return dispatch(SUBCOMMANDS, session, values, words)
 
 
 def _url(name: str) -> str:

@@ -7,7 +7,7 @@ import sys
 
 from wardian.cli import output
 from wardian.cli.options import Values
-from wardian.cli.session import Session, UsageError, need
+from wardian.cli.session import Session, dispatch, need
 from wardian.client.connection import ApiError, Connection, quote
 
 PATH = "/1.0/certificates"
@@ -17,10 +17,7 @@ HEADERS = ("FINGERPRINT", "COMMON NAME", "ISSUE DATE", "EXPIRY DATE")
 
 def run(session: Session, values: Values, words: list[str]) -> int:
     """Dispatch on the subcommand."""
-    if not words or words[0] not in SUBCOMMANDS:
-        raise UsageError
-    SUBCOMMANDS[words[0]](session, values, words[1:])
-    return 0
+    return dispatch(SUBCOMMANDS, session, values, words)
 
 
 def _server(session: Session, words: list[str]) -> tuple[Connection, list[str]]:

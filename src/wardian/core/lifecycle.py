@@ -414,8 +414,8 @@ async def start(host: Host, name: str, request: StateChange | None = None) -> No
         if not resumes:  # the programs in its memory know the files as they are
             await templates.apply(host, container, merged)
         await host.records.containers.change(name, begun)
-        await places.settle(host, name)
         undo.on_failure(host.records.containers.change, name, not_begun)
+        await places.settle(host, name)
         shifted = await storage.mount(volume(name), wanted)
         await reservations.settle(host, container, merged.devices)
         await device_plugs.prepare(host, name, plugs, wanted)

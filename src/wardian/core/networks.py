@@ -187,9 +187,9 @@ async def rename(host: Host, name: str, new: str) -> None:
         await host.bridge.down(found)
         undo.on_failure(host.bridge.down, made)
         await host.bridge.up(made)
-        await host.records.networks.insert(made)
-        undo.on_failure(host.records.networks.delete, new)
-        await host.records.networks.delete(name)
+        table = host.records.networks
+        batch = host.records.batch().insert(table, made)
+        await batch.delete(table, name, revision=await table.revision(name)).commit()
         undo.keep()
     host.events.lifecycle("network-renamed", url(new), old_name=name)
 

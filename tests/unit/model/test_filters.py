@@ -63,6 +63,18 @@ def test_what_is_no_filter(text: str) -> None:
         filters.parse(text, patterns=True)
 
 
+@pytest.mark.parametrize("expression", ["^(a+)+$", "^(a|aa)*$", "(.*)*x(.*)*y$", "^(a{0,14}){0,14}$"])
+def test_no_expression_takes_long(expression: str) -> None:
+    clauses = filters.parse(f"name eq {expression}", patterns=True)
+    assert not filters.fits(clauses, {"name": "a" * 10000 + "!"})
+
+
+@pytest.mark.parametrize("expression", ["(", "a)", "*", "[a", "\\", "(a{999}){999}", "(?=a)a"])
+def test_what_is_no_expression_is_told(expression: str) -> None:
+    with pytest.raises(InvalidInput, match="is no expression"):
+        filters.parse(f"name eq {expression}", patterns=True)
+
+
 def test_without_patterns_values_are_plain() -> None:
     assert filters.fits(filters.parse("name eq c1", patterns=False), C1)
     assert not filters.fits(filters.parse("name eq c.", patterns=False), C1)
