@@ -6,7 +6,7 @@ Spec: behaviour.md sections 4 and 6.
 import asyncio
 import logging
 
-from wardian.core import containers, lifecycle
+from wardian.core import containers, lifecycle, starts
 from wardian.core.host import Host
 from wardian.errors import NotFound, WardianError
 from wardian.model import keys
@@ -50,7 +50,7 @@ async def start_all(host: Host) -> None:
 async def _start(host: Host, name: str) -> None:
     try:
         async with host.operations.lock(name, "start"):
-            await lifecycle.start(host, name)
+            await starts.start(host, name)
     except NotFound:
         log.info('container "%s" was deleted before it was its turn to start', name)
     except WardianError as error:

@@ -7,34 +7,18 @@ monitor's end. Each running container has one task that waits for that event.
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
 from collections.abc import Coroutine
-from datetime import UTC, datetime
 from typing import Any
 
 from msgspec.structs import replace
 
-from wardian.core import (
-    containers,
-    device_plugs,
-    guest_doors,
-    limits,
-    live,
-    memory,
-    owners,
-    places,
-    reservations,
-    start_plan,
-    templates,
-    updates,
-)
+from wardian.core import containers, device_plugs, guest_doors, limits, live, memory, starts, updates
 from wardian.core.containers import resources, url, volume
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
-from wardian.errors import Busy, HostFailed, InvalidInput, WardianError
-from wardian.model import keys, units
+from wardian.errors import HostFailed, InvalidInput, WardianError
 from wardian.model.container import Container
 from wardian.model.requests import StateChange
 from wardian.ports.runtime import Started
@@ -153,7 +137,7 @@ class Watcher:
             await self.wait_stopped(name)
             async with self._host.operations.lock(name, "reboot", wait=True):
                 if name not in self._host.running:
-                    await start(self._host, name)
+                    await starts.start(self._host, name)
         except WardianError as error:
             log.error('container "%s" wanted to reboot, and cannot start: %s', name, error)
         finally:
@@ -227,7 +211,13 @@ async def note_stopped(host: Host, name: str) -> None:
 
 async def change_state(host: Host, name: str, request: StateChange) -> Operation:
     """Begin the action of PUT /1.0/containers/NAME/state."""
-    actions = {"start": start, "stop": stop, "restart": restart, "freeze": freeze, "unfreeze": unfreeze}
+    actions = {
+        "start": starts.start,
+        "stop": stop,
+        "restart": restart,
+        "freeze": freeze,
+        "unfreeze": unfreeze,
+    }
     action = actions.get(request.action)
     if action is None:
         raise InvalidInput(f"unknown action {request.action}")
@@ -332,7 +322,7 @@ async def restart(host: Host, name: str, request: StateChange) -> None:
     host.kept_ephemeral.add(name)
     try:
         await (force_stop(host, name) if _is_forced(request) else stop(host, name, request))
-        await start(host, name, request)
+        await starts.start(host, name, request)
     finally:
         host.kept_ephemeral.discard(name)
 
@@ -365,80 +355,4 @@ async def _thaw(host: Host, started: Started) -> None:
 
 async def go_on(host: Host, name: str) -> None:
     """Start a container where its memory was saved; the caller holds its lock."""
-    await start(host, name, StateChange(action="start", stateful=True))
-
-
-# --- start -------------------------------------------------------------------------------------
-
-
-async def start(host: Host, name: str, request: StateChange | None = None) -> None:
-    """Start a stopped container; the caller holds its lock. On failure it is as it was."""
-    if name in host.running:
-        raise InvalidInput("The container is already running")
-    if host.going_down:
-        raise Busy("the daemon is shutting down; containers start again with the next one")
-    container = await containers.get(host, name)
-    if container.stateful:
-        await host.storage.get(container.pool).mount(volume(name))
-    resumes = memory.resumes(host, container, request.stateful if request else container.stateful)
-    if container.pending not in ("", memory.ARRIVING):
-        raise HostFailed(
-            f'container "{name}": {container.pending} was interrupted; restart the daemon, which finishes it'
-        )
-    merged = await containers.check(host, container)
-    container, wanted = await containers.settled(host, container, merged)
-    merged = await containers.expanded(host, container)
-    storage = host.storage.get(container.pool)
-    await storage.mount(volume(name))
-    container = await owners.settle(
-        host, container, wanted, keep=keys.is_on(merged.config, "security.protection.shift")
-    )
-    plugs = device_plugs.plan_all(host, container, merged.plugged, wanted)
-    plan = start_plan.of(host, container, merged, wanted, plugs)
-    await host.runtime.load_modules(units.split_list(merged.config.get("linux.kernel_modules", "")))
-
-    def begun(now: Container) -> Container:
-        known = replace(now, config={**container.config, **now.config})
-        config = containers.with_volatile(known, merged, wanted).config
-        config.pop("volatile.apply_template", None)
-        config["volatile.last_state.power"] = "RUNNING"
-        config["volatile.idmap.current"] = config["volatile.idmap.next"]
-        return replace(now, config=config, last_used_at=datetime.now(UTC), stateful=False)
-
-    def not_begun(now: Container) -> Container:
-        was = container
-        return replace(now, config=was.config, last_used_at=was.last_used_at, stateful=was.stateful)
-
-    async with Undo() as undo:
-        undo.on_failure(storage.unmount, volume(name))
-        if not resumes:  # the programs in its memory know the files as they are
-            await templates.apply(host, container, merged)
-        await host.records.containers.change(name, begun)
-        undo.on_failure(host.records.containers.change, name, not_begun)
-        await places.settle(host, name)
-        shifted = await storage.mount(volume(name), wanted)
-        await reservations.settle(host, container, merged.devices)
-        await device_plugs.prepare(host, name, plugs, wanted)
-        undo.on_failure(device_plugs.release, host, name)
-        await guest_doors.open_door(host, name, merged.config, group=wanted.host_id("gid", 0))
-        undo.on_failure(guest_doors.ended, host, name)
-        plan = dataclasses.replace(plan, shifted=shifted or plan.shifted)
-        if resumes:
-            started = await host.runtime.restore(plan, memory.folder(host, container))
-        else:
-            started = await host.runtime.start(plan)
-        undo.on_failure(_kill_and_wait, host, started)
-        await device_plugs.connected(host, started, plugs)
-        undo.keep()
-    await host.watcher.follow(started)
-    if resumes:  # with the limits of then
-        limits.again(host, name, merged.config)
-    else:
-        limits.runs(host, name, merged.config)
-    await memory.remove(host, container)
-    host.events.lifecycle("container-started", url(name))
-
-
-async def _kill_and_wait(host: Host, started: Started) -> None:
-    host.runtime.kill(started)
-    await host.runtime.wait_stopped(started)
+    await starts.start(host, name, StateChange(action="start", stateful=True))

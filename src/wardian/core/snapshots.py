@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 
-from wardian.core import containers, lifecycle, memory, places
+from wardian.core import containers, lifecycle, memory, places, starts
 from wardian.core.containers import volume
 from wardian.core.events import shown_time, timestamp
 from wardian.core.host import Host, Precondition, no_precondition
@@ -297,11 +297,11 @@ async def restore(host: Host, name: str, wanted: str, *, stateful: bool = False)
                 container = await _restore_files(host, name, snapshot, was_running=was_running)
             except BaseException:
                 if was_running:
-                    await lifecycle.start(host, name)
+                    await starts.start(host, name)
                 raise
             await _settle(host, container, snapshot, stateful=stateful)
             if stateful or was_running:
-                await lifecycle.start(host, name)
+                await starts.start(host, name)
             else:
                 await memory.remove(host, container)
         finally:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.unit.api.test_profiles import add_container
-from wardian.core import autostart, lifecycle
+from wardian.core import autostart, starts
 from wardian.core.host import Host
 from wardian.errors import Busy, HostFailed
 from wardian.ports.runtime import Started
@@ -46,7 +46,7 @@ def acts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     async def sleep(seconds: int) -> None:
         noted.append(f"{seconds}s")
 
-    monkeypatch.setattr(lifecycle, "start", start)
+    monkeypatch.setattr(starts, "start", start)
     monkeypatch.setattr(asyncio, "sleep", sleep)
     return noted
 
@@ -82,7 +82,7 @@ async def test_who_wants_to_start_one_then_is_told_so(host: Host) -> None:
     await add_container(host, "a")
     await autostart.stop_all(host)
     with pytest.raises(Busy, match="shutting down"):
-        await lifecycle.start(host, "a")
+        await starts.start(host, "a")
 
 
 async def test_a_start_that_is_under_way_is_waited_for_and_stopped(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import FakeRuntime
-from wardian.core import containers, copies, lifecycle, memory, pools, snapshots
+from wardian.core import containers, copies, lifecycle, memory, pools, snapshots, starts
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.pools import PoolWrite
@@ -69,7 +69,7 @@ async def test_a_start_without_the_state_discards_it(running: Host) -> None:
 
 async def test_the_daemon_that_boots_goes_on_with_the_state(running: Host) -> None:
     await act(running, "stop", stateful=True)
-    await lifecycle.start(running, "c1")
+    await starts.start(running, "c1")
     assert runtime(running).restored == ["c1"]
 
 
