@@ -209,6 +209,8 @@ def test_it_is_there_once_and_whole(hosts: Pair, empty: list[dict[str, set[str]]
     with held(getattr(hosts, which), point) as reached:
         client = begin(hosts, case.words)
         connection, _ = reached.accept()
+        if case.point == HEARS_SO:
+            hosts.b.wait_idle()  # it has said so
         FAULTS[case.fault](hosts, client)
         connection.close()
         if case.fault.startswith("kill"):
