@@ -37,6 +37,15 @@ def payload(text: str, controller: str) -> str | None:
     return None
 
 
+def freezer(text: str, root: Path = ROOT) -> Path | None:
+    """The folder of a container's group that freezes, from the text of /proc/PID/cgroup of its init."""
+    if kind_of(root) == "v2":
+        group = payload(text, "")
+        return root / group if group else None
+    group = payload(text, "freezer")
+    return root / "freezer" / group if group else None
+
+
 def present(
     names: Collection[str], root: Path = ROOT, *, look: Callable[[Path], Collection[str]] | None = None
 ) -> frozenset[str]:

@@ -1,10 +1,11 @@
 """What CRIU says in plain words, which version a kernel needs, and the text for liblxc to restore with."""
 
+import itertools
 from pathlib import Path
 
 import pytest
 
-from wardian.drivers.runtime import checkpoint, obstacles, render
+from wardian.drivers.runtime import checkpoint, dump, obstacles, render
 from wardian.model.idmap import IdMap
 from wardian.model.plans import DevicePlan, Nic
 from wardian.ports.runtime import StartPlan
@@ -79,3 +80,35 @@ def test_processes_that_are_in_the_way(tmp_path: Path) -> None:
     assert sorted(word for line in found for word in line.split() if word.isdigit()) == ["2", "3", "4"]
     assert any("lxc exec" in line for line in found) and any("migration.stateful" in line for line in found)
     assert any("io_uring" in line for line in found)
+
+
+HYBRID = "\n".join(
+    (
+        *("9:name=systemd:/lxc.payload.c1/init.scope", "2:cpu,cpuacct:/lxc.payload.c1"),
+        *("6:freezer:/lxc.payload.c1", "0::/"),
+    )
+)
+
+
+def test_criu_is_told_what_liblxc_gave_the_container() -> None:
+    config = (
+        "lxc.mount.entry = /dev/fuse dev/fuse none bind 0 0\n"
+        "lxc.mount.entry = /a\\040b srv/a\\040b none bind 0 0\n"
+    )
+    plan = StartPlan("c1", "x86_64", Path("/pool/c1/rootfs"), IdMap())
+    job = checkpoint.Job(plan, Path("/lxd/containers"), Path("/state"), config, Path("/logs/dump.log"))
+    words = dump.arguments(job, 7, "tty[8800:ab]", HYBRID, stop=False)
+    said = list(itertools.pairwise(words))
+    for pair in (
+        *(("-t", "7"), ("-D", "/state"), ("-o", "/logs/dump.log"), ("--external", "tty[8800:ab]")),
+        ("--cgroup-root", "name=systemd:/lxc.payload.c1"),
+        *(("--cgroup-root", f"{name}:/lxc.payload.c1") for name in ("cpu", "cpuacct", "freezer")),
+        ("--ext-mount-map", "/dev/fuse:dev/fuse"),
+        ("--ext-mount-map", "/srv/a b:srv/a b"),
+        ("--ext-mount-map", "/dev/console:console"),
+    ):
+        assert pair in said
+    assert "--leave-running" in words
+    alone = dump.arguments(job, 7, "", "0::/lxc.payload.c1/init.scope\n", stop=True)
+    assert alone[alone.index("--cgroup-root") + 1] == "/lxc.payload.c1"
+    assert "--leave-running" not in alone and "--external" not in alone

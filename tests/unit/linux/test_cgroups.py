@@ -60,3 +60,11 @@ def test_looking_leaves_no_group(tmp_path: Path) -> None:
 @pytest.mark.system
 def test_this_kernel_bounds_processes() -> None:
     assert "pids.max" in cgroups.present(["pids.max", "no.such"])
+
+
+def test_where_a_container_is_frozen(tmp_path: Path) -> None:
+    text = "6:freezer:/lxc.payload.c1\n0::/lxc.payload.c1/init.scope\n"
+    assert cgroups.freezer(text, tmp_path) == tmp_path / "freezer/lxc.payload.c1"
+    assert cgroups.freezer("0::/user.slice\n", tmp_path) is None
+    (tmp_path / "cgroup.controllers").touch()
+    assert cgroups.freezer(text, tmp_path) == tmp_path / "lxc.payload.c1"

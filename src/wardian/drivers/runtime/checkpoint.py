@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from wardian.drivers.runtime import images, services, watches
+from wardian.drivers.runtime import images, services
 from wardian.errors import HostFailed, InvalidInput, OutOfSpace
 from wardian.linux import iproute, process, syscalls, userns
 from wardian.linux import mounts as mounts_of
@@ -38,6 +38,7 @@ COMPLETE = "stats-dump"
 
 ROOT = "restored"
 CONSOLE = "console.tty"
+"""What CRIU calls the terminal that was the console; empty if there was none."""
 DEVICES = "devices.json"
 WATCHED = "watched.json"
 """Where what programs watch is: [device, inode, path]."""
@@ -47,10 +48,7 @@ COMMON = ("enable-fs ramfs",)
 TTY_GROUP = 5
 """What the terminals of a container belong to, as its devpts has it."""
 
-PROBE_BYTES = 256 << 10
 CONSOLE_LOG_BYTES = 1 << 20
-GHOST_LIMIT = 256 << 20
-"""Bytes of a file that was deleted but is still open, which is saved too."""
 
 READS_CONSOLE = f"""
 exec >>"$1"
@@ -63,13 +61,6 @@ ERROR_LINE = re.compile(r"Error \([\w./-]+:\d+\): (.*)$")
 
 HARMLESS = re.compile(r"Can't setup RLIMIT_NOFILE for self|ip6?tables|reported by netlink: File exists")
 """What CRIU calls an error, and goes on."""
-
-UNREAD = re.compile(r"netlink: The socket has data to read.*Dump files \(pid: (\d+)\) failed", re.DOTALL)
-"""A process that has answers of the kernel unread, as workers of systemd-udevd have until they end."""
-ENDS_WITHIN_S = 5.0
-"""How long such a process is waited for; they end after three seconds without work."""
-DUMPS = 5
-"""How often CRIU is asked, with such waits between."""
 
 CAUSES = (
     (
@@ -129,14 +120,20 @@ def is_complete(folder: Path) -> bool:
 async def ended(lxcpath: Path) -> None:
     """Return once what an earlier daemon had begun to save or to restore is done, or has failed."""
     for pid in process.everyone():
-        words = process.arguments(pid)
-        if words[:1] == ["lxc-checkpoint"] and str(lxcpath) in words:
-            await _end_of(pid)
+        if _is_at_work(process.arguments(pid), lxcpath):
+            await end_of(pid)
     for place in lxcpath.glob(f"*/{ROOT}"):
         await _unmount(place)
 
 
-async def _end_of(pid: int) -> None:
+def _is_at_work(words: Sequence[str], lxcpath: Path) -> bool:
+    """Whether a command line is that of a dump or restore for the daemon."""
+    if words[:1] == ["lxc-checkpoint"]:
+        return str(lxcpath) in words
+    return "dump" in words and any(word.startswith(f"{lxcpath.parent}/") for word in words)
+
+
+async def end_of(pid: int) -> None:
     """Return once a process has ended, of whoever it is the child."""
     try:
         fd = os.pidfd_open(pid)
@@ -146,9 +143,6 @@ async def _end_of(pid: int) -> None:
         await process.wait_readable(fd)
     finally:
         os.close(fd)
-
-
-# --- saving ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -173,99 +167,6 @@ class Job:
         return ["lxc-checkpoint", *common, *files, *words]
 
 
-async def save(job: Job, init_pid: int, *, stop: bool) -> None:
-    """Write the memory of a running container into the folder, which is made anew.
-
-    stop: the container ends with it, in the same moment; else it goes on. On failure it goes on, and
-    the folder is gone. HostFailed with the cause.
-    """
-    criu = await find()
-    await asyncio.to_thread(_make_empty, job.folder)
-    try:
-        _write(job.folder / "lxc.conf", job.config)
-        _write(job.folder / DEVICES, json.dumps(_devices(job.plan)))
-        watched = await asyncio.to_thread(watches.find, init_pid, job.plan.rootfs)
-        _write(job.folder / WATCHED, json.dumps([[*inode, path] for inode, path in watched.items()]))
-        lines = (*COMMON, "network-lock nftables", f"ghost-limit {GHOST_LIMIT}", *watches.options(watched))
-        _write(job.folder / "criu.conf", "".join(f"{line}\n" for line in lines))
-        await _dump(job, _environment(criu, job.folder), ["-s"] if stop else [])
-    except BaseException:
-        await asyncio.to_thread(shutil.rmtree, job.folder, True)
-        raise
-
-
-async def _dump(job: Job, environment: Mapping[str, str], words: Sequence[str]) -> None:
-    """Have CRIU write the images; HostFailed with the cause if they are not there then."""
-    for again in reversed(range(DUMPS)):
-        done = await _to_its_end(process.run(job.argv(*words), environment=environment))
-        _keep_log(job.folder / "dump.log", job.log)
-        if done.status == 0 and is_complete(job.folder):
-            return
-        if await asyncio.to_thread(_is_full, job.folder):  # then CRIU's log is cut short, too
-            raise OutOfSpace(
-                f'cannot save the state of container "{job.name}": its storage pool is full; see {job.log}'
-            )
-        unread = UNREAD.search(_text(job.log))
-        if not (again and unread and await _ends(int(unread[1]))):
-            raise _failure(f'cannot save the state of container "{job.name}"', job.log, done)
-
-
-async def _ends(pid: int) -> bool:
-    """Whether a process ends soon; returns once it has."""
-    try:
-        async with asyncio.timeout(ENDS_WITHIN_S):
-            await _end_of(pid)
-    except TimeoutError:
-        return False
-    return True
-
-
-def _is_full(folder: Path) -> bool:
-    """Whether nothing more can be written there."""
-    try:
-        with open(folder / "probe", "wb") as file:
-            file.write(bytes(PROBE_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        return True
-    return False
-
-
-def _text(log: Path) -> str:
-    return log.read_text(errors="replace") if log.is_file() else ""
-
-
-def _make_empty(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(mode=0o700)
-
-
-def _devices(plan: StartPlan) -> list[str]:
-    """What the state refers to, and has to be there again."""
-    nics = [f"interface {nic.name}" for device in plan.devices for nic in device.nics]
-    mounts = [f"/{mount.target}" for device in plan.devices for mount in device.mounts]
-    mounts += [f"/{services.PLACE}"] if plan.stateful else []
-    ids = [f"{r.kind}s {r.container_id}={r.host_id}+{r.count}" for r in plan.idmap.ranges]
-    holding = mounts_of.holding(plan.rootfs)  # CRIU gives it the options that its file system had
-    return sorted([*nics, *mounts, *ids, f"files on {holding.kind if holding else 'nothing'}"])
-
-
-def _environment(criu: Criu, folder: Path, **more: str) -> Mapping[str, str]:
-    """For liblxc, which takes the first criu in PATH, and for CRIU, which reads a file, too."""
-    stand_in = folder / "bin" / "criu"
-    stand_in.parent.mkdir(mode=0o700, exist_ok=True)
-    _write(stand_in, Path(__file__).with_name("criu.sh").read_text(), mode=0o700)
-    return {
-        **process.ENVIRONMENT,
-        "PATH": f"{stand_in.parent}:{process.ENVIRONMENT['PATH']}",
-        "CRIU_CONFIG_FILE": str(folder / "criu.conf"),
-        "WARDIAN_CRIU": criu.path,
-        **more,
-    }
-
-
 # --- bringing back -----------------------------------------------------------------------------
 
 
@@ -279,19 +180,33 @@ async def restore(job: Job) -> int:
     await asyncio.to_thread(_complete, job)
     async with _readable(job), _root(job), _console(job) as slave, AsyncExitStack() as on_failure:
         await _make_pairs(job, on_failure)
-        _write(job.folder / "lxc.conf", job.config)
-        _write(job.folder / "criu.conf", "".join(f"{line}\n" for line in _resources(job, slave)))
+        write(job.folder / "lxc.conf", job.config)
+        write(job.folder / "criu.conf", "".join(f"{line}\n" for line in _resources(job, slave)))
         environment = _environment(criu, job.folder, WARDIAN_CONSOLE=os.ttyname(slave))
-        done = await _to_its_end(_become_monitor(job.argv("-r", "-d"), environment, slave))
+        done = await to_its_end(_become_monitor(job.argv("-r", "-d"), environment, slave))
         _keep_log(job.folder / "restore.log", job.log)
         if done.status:
-            raise _failure(f'cannot restore the state of container "{job.name}"', job.log, done)
+            raise failure(f'cannot restore the state of container "{job.name}"', job.log, done)
         said = await process.check(
             f'find the init of "{job.name}"',
             ["lxc-info", "-n", job.name, "-P", str(job.lxcpath), "-p", "-H"],
         )
         on_failure.pop_all()
         return int(said)
+
+
+def _environment(criu: Criu, folder: Path, **more: str) -> Mapping[str, str]:
+    """For liblxc, which takes the first criu in PATH, and for CRIU, which reads a file, too."""
+    stand_in = folder / "bin" / "criu"
+    stand_in.parent.mkdir(mode=0o700, exist_ok=True)
+    write(stand_in, Path(__file__).with_name("criu.sh").read_text(), mode=0o700)
+    return {
+        **process.ENVIRONMENT,
+        "PATH": f"{stand_in.parent}:{process.ENVIRONMENT['PATH']}",
+        "CRIU_CONFIG_FILE": str(folder / "criu.conf"),
+        "WARDIAN_CRIU": criu.path,
+        **more,
+    }
 
 
 def _check_devices(job: Job) -> None:
@@ -302,7 +217,7 @@ def _check_devices(job: Job) -> None:
         had = set(json.loads((job.folder / DEVICES).read_text()))
     except (OSError, ValueError):
         raise InvalidInput(f'the saved state of container "{job.name}" is damaged') from None
-    if different := sorted(had ^ set(_devices(job.plan))):
+    if different := sorted(had ^ set(devices(job.plan))):
         raise InvalidInput(
             f'the devices, ids or pool of container "{job.name}" have changed since its state was saved '
             f"({', '.join(different)}); change them back, or use `lxc start --stateless {job.name}`"
@@ -313,14 +228,11 @@ def _complete(job: Job) -> None:
     """Add to what CRIU has written what only we know; here, since the daemon may have died before it had."""
     try:
         watched = {
-            (device, number): path for device, number, path in json.loads(_text(job.folder / WATCHED))
+            (device, number): path for device, number, path in json.loads(text_of(job.folder / WATCHED))
         }
         images.complete(job.folder, watched)
     except (OSError, TypeError, ValueError):
         raise InvalidInput(f'the saved state of container "{job.name}" is damaged') from None
-    # liblxc would want a console of its own to restore; we bring one.
-    with suppress(FileNotFoundError):
-        os.rename(job.folder / "tty.info", job.folder / CONSOLE)
 
 
 async def _become_monitor(
@@ -474,8 +386,8 @@ async def _read_away(master: int, log: Path) -> None:
 def _resources(job: Job, slave: int) -> Iterator[str]:
     """Lines for CRIU: what of the host takes the place of what the state refers to."""
     yield from COMMON
-    with suppress(FileNotFoundError):
-        yield f"inherit-fd fd[{slave}]:{(job.folder / CONSOLE).read_text().strip()}"
+    if console := text_of(job.folder / CONSOLE):
+        yield f"inherit-fd fd[{slave}]:{console}"
     for nic, inner in _nics(job.plan):
         if nic.kind in PAIRED:
             yield f"external netdev[{nic.name}]:{inner}"
@@ -486,7 +398,21 @@ def _resources(job: Job, slave: int) -> Iterator[str]:
 # --- both --------------------------------------------------------------------------------------
 
 
-async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+def devices(plan: StartPlan) -> list[str]:
+    """What the state refers to, and has to be there again."""
+    nics = [f"interface {nic.name}" for device in plan.devices for nic in device.nics]
+    mounts = [f"/{mount.target}" for device in plan.devices for mount in device.mounts]
+    mounts += [f"/{services.PLACE}"] if plan.stateful else []
+    ids = [f"{r.kind}s {r.container_id}={r.host_id}+{r.count}" for r in plan.idmap.ranges]
+    holding = mounts_of.holding(plan.rootfs)  # CRIU gives it the options that its file system had
+    return sorted([*nics, *mounts, *ids, f"files on {holding.kind if holding else 'nothing'}"])
+
+
+def text_of(log: Path) -> str:
+    return log.read_text(errors="replace") if log.is_file() else ""
+
+
+async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
     """The result of the work, which is not cut short: CRIU, killed half way, leaves processes broken."""
     task = asyncio.ensure_future(work)
     try:
@@ -496,7 +422,7 @@ async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-def _write(path: Path, text: str, *, mode: int = 0o600) -> None:
+def write(path: Path, text: str, *, mode: int = 0o600) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     with open(fd, "w") as file:
         file.write(text)
@@ -513,7 +439,7 @@ def _keep_log(made: Path, kept: Path) -> None:
         kept.chmod(0o600)
 
 
-def _failure(what: str, log: Path, done: process.Completed) -> HostFailed:
+def failure(what: str, log: Path, done: process.Completed) -> HostFailed:
     """The error with the cause that CRIU's log, or else liblxc, tells."""
     try:
         text = log.read_text(errors="replace")

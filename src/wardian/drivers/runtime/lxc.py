@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from wardian.drivers.runtime import checkpoint, halting, logs, obstacles, render, services
+from wardian.drivers.runtime import checkpoint, dump, halting, logs, obstacles, render, services
 from wardian.drivers.runtime.apparmor import AppArmor
 from wardian.drivers.runtime.attached import ConsoleProcess, LxcProcess
 from wardian.errors import HostFailed, InvalidInput
@@ -174,7 +174,7 @@ class Lxc:
         if started is None:
             raise HostFailed(f'container "{plan.name}" does not run any more')
         job = checkpoint.Job(plan, self._paths.containers, folder, config, kept)
-        await checkpoint.save(job, started.init_pid, stop=stop)
+        await dump.save(job, started.init_pid, stop=stop)
 
     def is_saved(self, folder: Path) -> bool:
         """See ports.Runtime."""
