@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.harness import Daemon, snapshots
+from tests.system.test_tools import tool
 from wardian.drivers.storage import lvm, zfs
 from wardian.linux.mounts import parse_mountinfo
 
@@ -172,3 +173,26 @@ def test_the_keys_of_the_server_choose_where_new_containers_are(clean: Daemon, p
     assert [
         row for row in clean.lxc("storage", "list", "--format", "csv").splitlines() if place in row
     ] == []
+
+
+@pytest.mark.parametrize("driver", KINDS[:1])
+def test_a_volume_group_is_set_up_and_removed_by_a_program(clean: Daemon, driver: str) -> None:
+    def setup(*words: str, status: int = 0) -> str:
+        return tool("setup_lvm", "--vg-name", group, *words, status=status, environment=clean.environment)[
+            status
+        ]
+
+    group, image = f"{OWN}s", clean.folder / "lxd/lvm.img"
+    setup("--size", "1GB")
+    assert (image.stat().st_mode & 0o777, image.stat().st_size) == (0o600, 1 << 30)
+    assert "storage.lvm_vg_name is" in setup("--size", "1GB", status=1)
+    clean.lxc("config", "set", "storage.lvm_volume_size", "256MB")
+    clean.lxc("init", "bb", "c1")
+    assert run("lvs", "--noheadings", "-o", "lv_name", "--select", "lv_name=LXDPool", group) == "LXDPool"
+    assert "still using" in setup("--destroy", status=1)
+    clean.lxc("delete", "c1")
+    clean.lxc("config", "unset", "storage.lvm_volume_size")
+    setup("--destroy")
+    assert not image.exists()
+    assert not run("vgs", "--noheadings", "--select", f"vg_name={group}")
+    assert f'no volume group "{group}"' in setup("--destroy", status=1)
