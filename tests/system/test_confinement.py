@@ -4,6 +4,7 @@ import concurrent.futures
 import itertools
 import json
 import os
+import stat
 import subprocess
 from pathlib import Path
 
@@ -45,6 +46,8 @@ def test_a_profile_of_its_own_confines_each_container(daemon: Daemon, name: str,
     assert daemon.run("exec", name, "--", "touch", "/root/secret").returncode != 0
     daemon.lxc("config", "unset", name, "raw.apparmor")
     daemon.lxc("exec", name, "--", "touch", "/root/secret")
+    text = daemon.folder / f"lxd/security/apparmor/profiles/lxd-{name}"
+    assert stat.S_IMODE(text.stat().st_mode) == 0o600
     daemon.lxc("stop", "-f", name)
     assert label not in Path("/sys/kernel/security/apparmor/profiles").read_text()
 

@@ -80,3 +80,10 @@ def _open(folder: Path, name: str, flags: int) -> int:
         return syscalls.openat2(root, name, flags, resolve=resolve)
     finally:
         os.close(root)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file that only root may read."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with open(fd, "w") as file:
+        file.write(text)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from wardian.linux import process
+from wardian.linux.files import write_private
 from wardian.model.confinement import Confinement, parse_raw_apparmor
 
 log = logging.getLogger(__name__)
@@ -179,8 +180,8 @@ class AppArmor:
         if not self._is_on:
             return
         self._profiles.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path, new = self._profiles / container, self._profiles / f".tmp-{container}"
-        new.write_text(profile_text(self.name_for(container), confinement))
+        path, new = self._file(container), self._profiles / f".tmp-{container}"
+        write_private(new, profile_text(self.name_for(container), confinement))
         try:
             what = f'load the AppArmor profile of container "{container}"'
             await process.check(what, self._parser("--replace", new))
@@ -190,7 +191,7 @@ class AppArmor:
 
     async def unload(self, container: str) -> None:
         """Have the kernel forget it; harmless if it does not know it."""
-        path = self._profiles / container
+        path = self._file(container)
         if self._is_on and path.exists():
             completed = await process.run(self._parser("--remove", path))
             if completed.status:
@@ -198,7 +199,10 @@ class AppArmor:
 
     def forget(self, container: str) -> None:
         """Remove the text of a container that is deleted."""
-        (self._profiles / container).unlink(missing_ok=True)
+        self._file(container).unlink(missing_ok=True)
+
+    def _file(self, container: str) -> Path:
+        return self._profiles / f"lxd-{container}"
 
     def _parser(self, action: str, path: Path) -> list[str]:
         return ["apparmor_parser", action, "--write-cache", "--cache-loc", str(self._cache), str(path)]

@@ -23,6 +23,7 @@ from wardian.drivers.runtime.apparmor import AppArmor
 from wardian.drivers.runtime.attached import ConsoleProcess, LxcProcess
 from wardian.errors import HostFailed, InvalidInput
 from wardian.linux import cgroups, prlimit, process, userns
+from wardian.linux.files import write_private
 from wardian.linux.sealed import SealedProgram
 from wardian.model import cpus, idmap, kernel_limits
 from wardian.model.confinement import Confinement
@@ -519,13 +520,6 @@ def _has_own_users(started: Started) -> bool:
         return os.readlink(f"/proc/{started.init_pid}/ns/user") != os.readlink("/proc/self/ns/user")
     except OSError as error:
         raise HostFailed(f'container "{started.name}" is gone') from error
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace a file that only root may read."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with open(fd, "w") as file:
-        file.write(text)
 
 
 def _prepare_log_folder(folder: Path) -> None:
