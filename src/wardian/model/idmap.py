@@ -231,13 +231,12 @@ def _isolated(config: Mapping[str, str], default: IdMap, taken: Sequence[IdMap])
     count = int(config.get("security.idmap.size", "") or ISOLATED_COUNT)
     explicit = config.get("security.idmap.base", "")
     if explicit:
+        _refuse_taken(int(explicit), count, taken)
         return IdMap.contiguous(int(explicit), count)
     low = max(r.host_id for r in default.ranges)
     high = min(r.host_id + r.count for r in default.ranges)
     present = int(config.get("volatile.idmap.base", "") or 0)
-    if low + ISOLATED_COUNT <= present <= high - count and not any(
-        _meet(present, count, r.host_id, r.count) for other in taken for r in other.ranges
-    ):
+    if low + ISOLATED_COUNT <= present <= high - count and not _is_taken(present, count, taken):
         return IdMap.contiguous(present, count)  # it may run with it
     base = low + ISOLATED_COUNT
     for first, size in sorted((r.host_id, r.count) for other in taken for r in other.ranges):
@@ -246,6 +245,18 @@ def _isolated(config: Mapping[str, str], default: IdMap, taken: Sequence[IdMap])
     if base + count > high:
         raise InvalidInput("Not enough uid/gid available for the container.")
     return IdMap.contiguous(base, count)
+
+
+def _is_taken(base: int, count: int, taken: Sequence[IdMap]) -> bool:
+    return any(_meet(base, count, r.host_id, r.count) for other in taken for r in other.ranges)
+
+
+def _refuse_taken(base: int, count: int, taken: Sequence[IdMap]) -> None:
+    if _is_taken(base, count, taken):
+        raise InvalidInput(
+            f"security.idmap.base: of the host ids {base}-{base + count - 1} another isolated container has "
+            "some; unset it to have free ones chosen"
+        )
 
 
 def _meet(first: int, count: int, other: int, other_count: int) -> bool:

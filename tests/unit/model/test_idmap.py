@@ -46,6 +46,18 @@ def test_isolated_containers_get_the_first_free_range_after_the_shared_ids() -> 
     assert idmap.plan(config, DEFAULT, [second]) == first
 
 
+def test_a_base_that_is_set_does_not_make_maps_overlap() -> None:
+    config = {
+        "security.idmap.isolated": "true",
+        "security.idmap.base": "300000",
+        "security.idmap.size": "10",
+    }
+    others = [IdMap.contiguous(290_000, 10_000), IdMap.contiguous(300_010, 5)]
+    assert idmap.plan(config, DEFAULT, others) == IdMap.contiguous(300_000, 10)
+    with pytest.raises(InvalidInput, match="of the host ids 300000-300009 another isolated container has"):
+        idmap.plan(config, DEFAULT, [IdMap.contiguous(300_009, 5)])
+
+
 def test_an_isolated_map_may_have_its_own_size_and_base() -> None:
     config = {"security.idmap.isolated": "true", "security.idmap.size": "1000"}
     assert idmap.plan(config, DEFAULT, []) == IdMap.contiguous(1_065_536, 1000)
