@@ -1,5 +1,6 @@
 """Fixtures of the tests with real containers: they need root, and are left out without it."""
 
+import copy
 import os
 import subprocess
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.farhost import Far
 from tests.system.harness import ROOT, Daemon
 from tests.system.imagesite import Site, image_site
 
@@ -53,6 +55,30 @@ def shared(daemon: Daemon, name: str) -> Path:
     folder.mkdir()
     (folder / "hello").write_text("from the host\n")
     return folder
+
+
+@pytest.fixture(scope="module")
+def far() -> Iterator[Far]:
+    """The other host: it listens, with the image `bb`."""
+    made = Far()
+    yield made
+    made.daemon.close()
+
+
+@pytest.fixture
+def client(daemon: Daemon, far: Far, tmp_path: Path) -> Iterator[Daemon]:
+    """A user of this host with an empty folder for the client; nobody is trusted afterwards."""
+    user = copy.copy(daemon)
+    user.environment = daemon.environment | {"LXD_CONF": str(tmp_path / "conf")}
+    yield user
+    far.forget_all()
+
+
+@pytest.fixture
+def friend(client: Daemon, far: Far) -> Daemon:
+    """One who has added the remote `far`."""
+    client.lxc("remote", "add", "far", far.token("friend"))
+    return client
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import copy
 import json
 import ssl
 from collections import Counter
@@ -22,23 +21,6 @@ PIPELINED = 50
 MORE_MB = 112
 """By how much the daemon may grow meanwhile: a connection takes 280 kB, most of it Python's buffer for what
 comes by TLS, and strangers have 256; checking a password takes 16 MB."""
-
-
-@pytest.fixture(scope="module")
-def far() -> Iterator[Far]:
-    made = Far()
-    yield made
-    made.daemon.close()
-
-
-@pytest.fixture
-def friend(daemon: Daemon, far: Far, tmp_path: Path) -> Iterator[Daemon]:
-    """A user of this host who has added the remote `far`."""
-    user = copy.copy(daemon)
-    user.environment = daemon.environment | {"LXD_CONF": str(tmp_path / "conf")}
-    user.lxc("remote", "add", "far", far.token("friend"))
-    yield user
-    far.forget_all()
 
 
 @pytest.fixture

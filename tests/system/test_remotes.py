@@ -16,30 +16,6 @@ import pytest
 from tests.system.farhost import Far, free_port
 from tests.system.harness import CLIENT_WITH_SITE, PYTHON, Daemon
 
-
-@pytest.fixture(scope="module")
-def far() -> Iterator[Far]:
-    made = Far()
-    yield made
-    made.daemon.close()
-
-
-@pytest.fixture
-def client(daemon: Daemon, far: Far, tmp_path: Path) -> Iterator[Daemon]:
-    """A user of this host with an empty folder for the client; nobody is trusted afterwards."""
-    user = copy.copy(daemon)
-    user.environment = daemon.environment | {"LXD_CONF": str(tmp_path / "conf")}
-    yield user
-    far.forget_all()
-
-
-@pytest.fixture
-def friend(client: Daemon, far: Far) -> Daemon:
-    """One who has added the remote `far`."""
-    client.lxc("remote", "add", "far", far.token("friend"))
-    return client
-
-
 # --- becoming trusted --------------------------------------------------------------------------
 
 
