@@ -44,7 +44,7 @@ from wardian.model import (
     petnames,
     seccomp,
 )
-from wardian.model.container import Config, Container, Devices, Image, Profile
+from wardian.model.container import PARTIAL, Config, Container, Devices, Image, Profile
 from wardian.model.requests import ContainerCreate
 from wardian.model.units import is_true, parse_size
 from wardian.ports.storage import Volume
@@ -52,8 +52,6 @@ from wardian.ports.storage import Volume
 log = logging.getLogger(__name__)
 
 NAME_TRIES = 100
-PARTIAL = "partial"
-"""`pending` of a record that keeps snapshots for the next try of a copy (core/partial.py)."""
 HIDDEN = ("create", "receive", PARTIAL, "rename")
 """What is under way with a record that callers do not see yet."""
 

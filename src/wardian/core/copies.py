@@ -14,7 +14,7 @@ from wardian.core.pool_moves import Count
 from wardian.core.undo import Undo
 from wardian.errors import InvalidInput, NotFound
 from wardian.model import expand, names
-from wardian.model.container import Config, Container, Snapshot
+from wardian.model.container import PARTIAL, Config, Container, Snapshot
 from wardian.model.requests import ContainerCreate
 from wardian.ports.storage import Still, Volume
 
@@ -38,7 +38,7 @@ async def create(host: Host, request: ContainerCreate) -> Operation:
     names.check_container(name)
     only = request.source.container_only or request.source.instance_only
     present = await host.records.containers.find(name)
-    is_here = present is not None and present.pending != containers.PARTIAL
+    is_here = present is not None and present.pending != PARTIAL
     if is_here and request.source.refresh and "/" not in request.source.source:
         if await _asks_for_more(host, request):
             raise InvalidInput(

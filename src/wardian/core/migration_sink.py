@@ -35,7 +35,7 @@ from wardian.core.undo import Undo, to_the_end
 from wardian.core.wire import Broken, Gone, Wire
 from wardian.errors import AlreadyExists, HostFailed, InvalidInput
 from wardian.model import architectures, idmap, migration, names, server_keys
-from wardian.model.container import Container, Snapshot
+from wardian.model.container import PARTIAL, Container, Snapshot
 from wardian.model.idmap import IdMap
 from wardian.model.migration import Answer, Begin, Done, Have, Kept, Offer, Verdict
 from wardian.model.requests import ContainerCreate, MigrationTarget
@@ -59,7 +59,7 @@ async def receive(host: Host, request: ContainerCreate) -> Operation:
     name = request.name or await containers.random_name(host)
     names.check_container(name)
     present = await host.records.containers.find(name)
-    if present is not None and present.pending == containers.PARTIAL:
+    if present is not None and present.pending == PARTIAL:
         present = None
     if present is not None and not source.refresh:
         raise AlreadyExists(f"Container '{name}' already exists")
@@ -323,7 +323,7 @@ async def _create(host: Host, line: Wire, draft: Container, offer: Offer, operat
 async def _insert(host: Host, draft: Container) -> None:
     """The record of what comes, in the place of what is kept of a try before."""
     before = await host.records.containers.find(draft.name)
-    if before is not None and before.pending == containers.PARTIAL:
+    if before is not None and before.pending == PARTIAL:
         if before.pool == draft.pool:
             await host.records.containers.replace(draft)
             return

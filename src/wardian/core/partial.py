@@ -13,7 +13,7 @@ from wardian.core import containers, places
 from wardian.core.host import Host
 from wardian.errors import WardianError
 from wardian.model import server_keys
-from wardian.model.container import Container
+from wardian.model.container import PARTIAL, Container
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ async def keep_or_discard(host: Host, container: Container) -> None:
         await containers.discard(host, container)
         return
     await host.storage.get(container.pool).delete(containers.volume(container.name))
-    kept = replace(container, pending=containers.PARTIAL, config={}, devices={}, profiles=[])
+    kept = replace(container, pending=PARTIAL, config={}, devices={}, profiles=[])
     await host.records.containers.replace(kept)
     host.runtime.forget(container.name)
     await places.settle(host, container.name)
@@ -38,7 +38,7 @@ async def _lifetime(host: Host) -> timedelta:
 
 
 async def _all(host: Host) -> list[Container]:
-    return [c for c in await host.records.containers.all() if c.pending == containers.PARTIAL]
+    return [c for c in await host.records.containers.all() if c.pending == PARTIAL]
 
 
 async def ends(host: Host) -> list[datetime]:

@@ -5,13 +5,15 @@ Where files have a file system of their own (LVM, ZFS), a link leads to them whi
 """
 
 import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from wardian.core.host import Host
 from wardian.errors import NotFound
 from wardian.model import idmap
-from wardian.model.container import Container
+from wardian.model.container import PARTIAL, Container, Snapshot
 from wardian.ports.storage import Volume
 
 log = logging.getLogger(__name__)
@@ -26,38 +28,42 @@ async def settle(host: Host, name: str) -> None:
     The folder of a privileged container is root's alone: its files may be setuid root of the host.
     A failure is logged: all works without them.
     """
-    try:
-        await _settle(host, name)
-    except (OSError, NotFound) as error:  # a full disk, a pool that could not be opened
-        log.warning('container "%s": its folder is not up to date: %s', name, error)
-
-
-async def _settle(host: Host, name: str) -> None:
     container = await host.records.containers.find(name)
-    if container is None or container.pending == "partial":
-        _remove(host.paths.containers / name)
-        _remove(host.paths.snapshots / name)
-        return
-    storage = host.storage.get(container.pool)
-    files = storage.path(Volume("container", name))
-    folder = host.paths.containers / name
-    _make(folder, 0o755 if _is_mapped(container) else 0o700)
-    _link(folder, {each: files / each for each in SHOWN})
-    taken = [s for s in await host.records.snapshots.all(name) if s.pending not in ("create", "rename")]
-    if taken or (host.paths.snapshots / name).exists():
-        _make(host.paths.snapshots / name, 0o700)
-        _link(
-            host.paths.snapshots / name,
-            {s.own_name: storage.path(Volume("snapshot", s.name)) for s in taken},
-        )
+    _settle(host, name, container, await host.records.snapshots.all(name))
 
 
 async def settle_all(host: Host) -> None:
     """At start-up: for every container, and for those that are gone."""
-    known = {container.name for container in await host.records.containers.all()}
+    known = {container.name: container for container in await host.records.containers.all()}
+    taken: dict[str, list[Snapshot]] = defaultdict(list)
+    for snapshot in await host.records.snapshots.all():
+        taken[snapshot.container].append(snapshot)
     found = {path.name for top in (host.paths.containers, host.paths.snapshots) for path in top.iterdir()}
-    for name in sorted(known | {each for each in found if not each.startswith(".")}):
-        await settle(host, name)
+    for name in sorted(set(known) | {each for each in found if not each.startswith(".")}):
+        _settle(host, name, known.get(name), taken[name])
+
+
+def _settle(host: Host, name: str, container: Container | None, taken: Iterable[Snapshot]) -> None:
+    try:
+        if container is None or container.pending == PARTIAL:
+            _remove(host.paths.containers / name)
+            _remove(host.paths.snapshots / name)
+        else:
+            _show(host, container, [s for s in taken if s.pending not in ("create", "rename")])
+    except (OSError, NotFound) as error:  # a full disk, a pool that could not be opened
+        log.warning('container "%s": its folder is not up to date: %s', name, error)
+
+
+def _show(host: Host, container: Container, taken: Sequence[Snapshot]) -> None:
+    storage = host.storage.get(container.pool)
+    files = storage.path(Volume("container", container.name))
+    folder = host.paths.containers / container.name
+    _make(folder, 0o755 if _is_mapped(container) else 0o700)
+    _link(folder, {each: files / each for each in SHOWN})
+    folder = host.paths.snapshots / container.name
+    if taken or folder.exists():
+        _make(folder, 0o700)
+        _link(folder, {s.own_name: storage.path(Volume("snapshot", s.name)) for s in taken})
 
 
 def _is_mapped(container: Container) -> bool:

@@ -8,7 +8,7 @@ import logging
 from wardian.core import containers, copies, memory, migration_sink, owners, partial, pool_moves, snapshots
 from wardian.core.host import Host
 from wardian.errors import WardianError
-from wardian.model.container import Container, Snapshot
+from wardian.model.container import PARTIAL, Container, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ SNAPSHOT_STEPS = {
 async def sweep(host: Host) -> None:
     """Bring every record that has something pending to one end or the other; failures are logged."""
     for container in await host.records.containers.all():
-        if container.pending and container.pending != containers.PARTIAL:
+        if container.pending and container.pending != PARTIAL:
             await _settle(host, container)
     for snapshot in await host.records.snapshots.all():
         if snapshot.pending:

@@ -5,7 +5,7 @@ These are the documents of the store (store/records.py). Each is frozen; a chang
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -17,6 +17,7 @@ Pending = Literal[
 ]
 """What was begun and not finished: rolled back ("create"), left for the next try ("receive", "partial": what
 has come of a copy from another host) or finished (all others) at start-up."""
+PARTIAL: Final = "partial"
 
 
 class Container(Struct, frozen=True, kw_only=True):
