@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from wardian.drivers.runtime import checkpoint, dump, halting, logs, obstacles, render, services
+from wardian.drivers.runtime import checkpoint, dump, halting, logs, monitors, obstacles, render, services
 from wardian.drivers.runtime.apparmor import AppArmor
 from wardian.drivers.runtime.attached import ConsoleProcess, LxcProcess
 from wardian.errors import HostFailed, InvalidInput
@@ -137,7 +137,7 @@ class Lxc:
             pid = int(self._pid_file(name).read_text())
         except (FileNotFoundError, ValueError):
             return
-        if is_monitor(pid, str(self._paths.containers), name):
+        if monitors.is_monitor(pid, str(self._paths.containers), name):
             for each in (pid, *process.descendants(pid)):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(each, signal.SIGKILL)
@@ -193,7 +193,7 @@ class Lxc:
         kept = logs / checkpoint.log_name("restore")
         job = checkpoint.Job(plan, self._paths.containers, folder, config, kept)
         init = await checkpoint.restore(job)
-        self._pid_file(plan.name).write_text(f"{_status_field(init, 'PPid')}\n")
+        self._pid_file(plan.name).write_text(f"{monitors.status_field(init, 'PPid')}\n")
         started = self._find(plan.name)
         if started is None:
             raise HostFailed(f'container "{plan.name}" ended as soon as it was restored; see {kept}')
@@ -210,7 +210,7 @@ class Lxc:
     async def find_all(self) -> list[Started]:
         """See ports.Runtime. What a daemon that was killed had begun to save or restore ends first."""
         await checkpoint.ended(self._paths.containers)
-        for name, pid in monitors(str(self._paths.containers)):  # restored, and nobody wrote that down
+        for name, pid in monitors.of(str(self._paths.containers)):  # restored, and nobody wrote that down
             if not self._find(name) and self._pid_file(name).parent.is_dir():
                 self._pid_file(name).write_text(f"{pid}\n")
         names = sorted(path.parent.name for path in self._paths.containers.glob("*/monitor.pid"))
@@ -221,9 +221,9 @@ class Lxc:
             pid = int(self._pid_file(name).read_text())
         except (FileNotFoundError, ValueError):
             return None
-        if not is_monitor(pid, str(self._paths.containers), name):
+        if not monitors.is_monitor(pid, str(self._paths.containers), name):
             return None
-        init = current_init(pid)
+        init = monitors.current_init(pid)
         return Started(name, pid, init) if init else None
 
     def _pid_file(self, name: str) -> Path:
@@ -238,7 +238,7 @@ class Lxc:
         except ProcessLookupError:
             return
         try:
-            if is_monitor(started.monitor_pid, str(self._paths.containers), started.name):
+            if monitors.is_monitor(started.monitor_pid, str(self._paths.containers), started.name):
                 await process.wait_readable(fd)
         finally:
             os.close(fd)
@@ -265,9 +265,9 @@ class Lxc:
 
     def request_halt(self, started: Started) -> bool:
         """See ports.Runtime."""
-        blocked, caught = (_signals(started.init_pid, field) for field in ("SigBlk", "SigCgt"))
+        blocked, caught = (monitors.signals(started.init_pid, field) for field in ("SigBlk", "SigCgt"))
         number = halting.choose(self._config_text(started.name), blocked, caught)
-        _signal_init(started, number)
+        monitors.signal_init(started, number)
         return halting.is_heard(number, blocked, caught)
 
     def _config_text(self, name: str) -> str:
@@ -278,7 +278,7 @@ class Lxc:
 
     def kill(self, started: Started) -> None:
         """See ports.Runtime."""
-        _signal_init(started, signal.SIGKILL)
+        monitors.signal_init(started, signal.SIGKILL)
 
     async def freeze(self, started: Started) -> None:
         """See ports.Runtime."""
@@ -424,7 +424,7 @@ class Lxc:
         """See ports.Runtime."""
         # As root of the container, which owns them, in its namespaces but with our files and programs.
         enter = ["nsenter", f"--target={started.init_pid}", "--net", "--ipc", "--uts"]
-        if _has_own_users(started):
+        if monitors.has_own_users(started):
             enter += ["--user", "--setuid=0", "--setgid=0"]
         for name, value in wanted.items():
             path = f"/proc/sys/{kernel_limits.sysctl_path(name)}"
@@ -434,7 +434,7 @@ class Lxc:
 
     async def confine(self, started: Started, confinement: Confinement) -> None:
         """See ports.Runtime."""
-        as_started = replace(confinement, privileged=not _has_own_users(started))
+        as_started = replace(confinement, privileged=not monitors.has_own_users(started))
         await self._apparmor.load(started.name, as_started)
 
     def log_folder(self, name: str) -> Path:
@@ -479,80 +479,12 @@ class Lxc:
             pass
 
 
-def is_monitor(pid: int, lxcpath: str, name: str) -> bool:
-    """Whether the process is the monitor of this container.
-
-    The title alone could be forged by any process; one inside a container could not be in our
-    own user namespace.
-    """
-    try:
-        title = process.title(pid)
-        ours = os.readlink(f"/proc/{pid}/ns/user") == os.readlink("/proc/self/ns/user")
-    except OSError:
-        return False
-    return ours and title == f"[lxc monitor] {lxcpath} {name}"
-
-
-def monitors(lxcpath: str) -> list[tuple[str, int]]:
-    """(container, pid) of each monitor that runs for a daemon."""
-    found = []
-    for pid in process.everyone():
-        start = f"[lxc monitor] {lxcpath} "
-        title = process.title(pid)
-        if title.startswith(start) and is_monitor(pid, lxcpath, name := title.removeprefix(start)):
-            found.append((name, pid))
-    return found
-
-
-def current_init(monitor_pid: int) -> int:
-    """The pid of the init that the monitor runs; 0 if there is none right now."""
-    for pid in process.children(monitor_pid):
-        namespaced = _status_field(pid, "NSpid")
-        state = _status_field(pid, "State")
-        if namespaced and namespaced.split()[-1] == "1" and state and state[0] not in "ZX":
-            return pid
-    return 0
-
-
-def _has_own_users(started: Started) -> bool:
-    """Whether the container has a user namespace of its own; HostFailed if it is gone."""
-    try:
-        return os.readlink(f"/proc/{started.init_pid}/ns/user") != os.readlink("/proc/self/ns/user")
-    except OSError as error:
-        raise HostFailed(f'container "{started.name}" is gone') from error
-
-
 def _prepare_log_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         os.replace(folder / "lxc.log", folder / "lxc.log.old")
     except FileNotFoundError:
         pass
-
-
-def _signal_init(started: Started, number: int) -> None:
-    init = current_init(started.monitor_pid)
-    if init:
-        try:
-            os.kill(init, number)
-        except ProcessLookupError:
-            return
-
-
-def _signals(pid: int, field: str) -> int:
-    """A mask of signals from /proc/PID/status; 0 if the process is gone."""
-    return int(_status_field(pid, field) or "0", 16)
-
-
-def _status_field(pid: int, name: str) -> str | None:
-    try:
-        with open(f"/proc/{pid}/status") as file:
-            for line in file:
-                if line.startswith(f"{name}:"):
-                    return line.split(":", 1)[1].strip()
-    except (FileNotFoundError, ProcessLookupError):
-        pass
-    return None
 
 
 def _cause(log_file: Path, completed: process.Completed) -> str:
