@@ -64,7 +64,7 @@ class Pair:
                 name,
                 backend=backend,
                 within=place.within,
-                pool_size="256MB",
+                pool_size="512MB",  # btrfs frees what is deleted half a minute later
                 program=program,
                 environment=paths,
             )
