@@ -498,9 +498,9 @@ def _cause(log_file: Path, completed: process.Completed) -> str:
 
 
 def _lxcfs_files() -> tuple[str, ...]:
-    """What lxcfs offers; empty if it does not run."""
+    """What lxcfs offers; empty if it does not run, or died and left its mount."""
     try:
         files = tuple(f"proc/{name}" for name in sorted(os.listdir(LXCFS / "proc")))
     except OSError:
         return ()
-    return (*files, LXCFS_SYS) if (LXCFS / LXCFS_SYS).exists() else files
+    return (*files, LXCFS_SYS) if os.path.exists(LXCFS / LXCFS_SYS) else files
