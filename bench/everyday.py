@@ -1,8 +1,9 @@
 """Everyday commands as users type them, timed whole: Wardian beside LXD and Incus in one run.
 
 Each peer must be installed and initialised (a btrfs pool, a bridge) and hold the same images under
-the aliases given by --images. Commands of the peers take turns, so that a machine whose speed
-drifts treats all alike. Prints medians (ms) and ratios, and writes everything as JSON.
+the aliases given by --images. Commands of the peers take turns, in another order each round, so that a
+machine whose speed drifts treats all alike; each waits until what the one before left to do (a system
+that boots, a network that goes) is done. Prints medians (ms) and ratios, and writes everything as JSON.
 
     python bench/everyday.py --images bb deb12 --peer wardian=lxc --peer incus=incus -n 10
 """
@@ -24,6 +25,26 @@ FILE_BYTES = 100 << 20
 SMALL_FILES = 1000
 SPELT = {"incus": {"snapshot": ("snapshot", "create"), "restore": ("snapshot", "restore")}}
 """Commands that a peer of this name calls differently."""
+QUIET_SHARE = 0.95
+"""Of the processors' time, idle: then the machine is quiet."""
+QUIET_WITHIN_S = 5.0
+
+
+def wait_quiet() -> None:
+    """Return once the processors have had next to nothing to do for a moment, or after a while."""
+    deadline = time.monotonic() + QUIET_WITHIN_S
+    idle, total = processor_time()
+    while time.monotonic() < deadline:
+        time.sleep(0.1)
+        before, (idle, total) = (idle, total), processor_time()
+        if idle - before[0] >= QUIET_SHARE * (total - before[1]):
+            return
+
+
+def processor_time() -> tuple[int, int]:
+    """Idle and all ticks of all processors since boot (proc(5), /proc/stat)."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return ticks[3] + ticks[4], sum(ticks)
 
 
 @dataclass
@@ -36,7 +57,12 @@ class Peer:
     times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def run(self, label: str, *words: str) -> None:
-        """Run a command; with a label, record how long it took. Stops everything if it fails."""
+        """Run a command; with a label, once all is quiet, and record how long it took.
+
+        Stops everything if it fails.
+        """
+        if label:
+            wait_quiet()
         verb = SPELT.get(self.name, {}).get(words[0], words[:1])
         begin = time.perf_counter()
         completed = subprocess.run(
@@ -145,7 +171,8 @@ def main() -> None:
     peers: list[Peer] = chosen.peer
     for image in chosen.images:
         for number in range(chosen.n + 1):
-            rounds = [round_of(peer, image, number) for peer in peers]
+            first = number % len(peers)
+            rounds = [round_of(peer, image, number) for peer in peers[first:] + peers[:first]]
             for _ in zip(*rounds, strict=True):
                 pass
             if number == 0:  # a warm-up: images are unpacked, caches filled

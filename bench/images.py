@@ -44,8 +44,9 @@ def main() -> None:
     options.add_argument("--json", type=Path, default=Path("bench/results/images.json"))
     chosen = options.parse_args()
     peers: list[Peer] = chosen.peer
-    for _ in range(chosen.n):
-        for _ in zip(*(round_of(peer, chosen.file) for peer in peers), strict=True):
+    for number in range(chosen.n):
+        first = number % len(peers)
+        for _ in zip(*(round_of(peer, chosen.file) for peer in peers[first:] + peers[:first]), strict=True):
             pass
     print(table(peers))
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
