@@ -58,6 +58,8 @@ UMOUNT_NOFOLLOW = 0x8
 RENAME_NOREPLACE = 0x1
 RENAME_EXCHANGE = 0x2
 
+SYNC_FILE_RANGE_WRITE = 0x2
+
 PR_SET_PDEATHSIG = 1
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
@@ -222,6 +224,11 @@ def renameat2(old: StrPath, new: StrPath, flags: int) -> None:
 def syncfs(fd: int) -> None:
     """Write everything of the file system that holds fd to disk."""
     _checked(_libc.syncfs(fd))
+
+
+def begin_writeback(fd: int) -> None:
+    """Have the kernel begin to write the data of a file to its disk, and do not wait for that."""
+    _checked(_libc.sync_file_range(fd, ctypes.c_int64(0), ctypes.c_int64(0), SYNC_FILE_RANGE_WRITE))
 
 
 def prctl(option: int, value: int) -> None:

@@ -8,6 +8,7 @@ O_PATH, and that very file is opened again once it is known to be a regular one.
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import stat
@@ -36,6 +37,7 @@ WITHOUT_TEMPORARY = (
     errno.EISDIR,
 )
 """What pseudo file systems such as /proc say to a new file: there a file is written in place."""
+WRITTEN_OUT_BYTES = 1 << 20
 PSEUDO = frozenset(
     (
         *(0x9FA0, 0x62656572, 0x27E0EB, 0x63677270, 0x64626720, 0x74726163, 0xCAFE4A11, 0x6165676C),
@@ -208,7 +210,7 @@ class Inside:
                 os.unlink(temporary, dir_fd=folder)
             raise
         finally:
-            os.close(fd)
+            _close_written(fd)
 
     def _move_in(self, fd: int, temporary: str, folder: int, name: str) -> None:
         """Give the finished file its name, in place of what has it now."""
@@ -350,6 +352,29 @@ def set_owner_and_mode(above: int, name: str, wanted: dict[str, Any], *, follow:
         if not follow and stat.S_ISLNK(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode):
             return
         os.chmod(name, mode, dir_fd=above)
+
+
+def _close_written(fd: int) -> None:
+    """Close it. Of a large file the kernel begins to write the data to disk, which nobody waits for here.
+
+    Else the next snapshot would wait for that: a file system that keeps a moment writes out all there is.
+    """
+    try:
+        if os.fstat(fd).st_size >= WRITTEN_OUT_BYTES:
+            _thread.start_new_thread(_write_out, (fd,))
+            return
+    except RuntimeError:
+        pass  # no thread can be had
+    os.close(fd)
+
+
+def _write_out(fd: int) -> None:
+    try:
+        syscalls.begin_writeback(fd)
+    except OSError:
+        pass  # it can be written later as well
+    finally:
+        os.close(fd)
 
 
 def write_all(fd: int, content: Iterable[memoryview]) -> None:
