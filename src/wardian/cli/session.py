@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from wardian.cli.interrupts import GivenUp, Interrupts
 from wardian.client import config, jsontext
 from wardian.client.connection import ApiError, Connection, UnixPlace, quote
 from wardian.client.websocket import TEXT, open_websocket
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from wardian.cli.options import Values
     from wardian.client.config import Remote
     from wardian.client.connection import Place
+    from wardian.client.websocket import WebSocket
 
 FINAL = 200
 CANCELLED = 401
-FORCE_AFTER = 3
 STAGES = {
     "download": "Retrieving image",
     "unpack": "Unpacking image",
@@ -80,13 +81,11 @@ class Session:
         watches = sys.stdout.isatty() and not (quiet or self.quiet)
         events = open_websocket(daemon.place, "/1.0/events?type=operation") if watches else None
         try:
-            with HeldInterrupt() as held:
+            with Interrupts() as interrupts:
                 started = daemon.request(verb, path, content)[0]
-            if started["type"] != "async":
-                return started
-            operation = started["metadata"]
-            progress = self._progress(events, operation["id"]) if events else None
-            finished = self._wait(daemon.place, operation, progress, held.came)
+                if started["type"] != "async":
+                    return started
+                finished = _ended(daemon.place, started["metadata"]["id"], events, interrupts)
         finally:
             if events is not None:
                 events.close()
@@ -94,93 +93,61 @@ class Session:
             raise OperationFailed(finished)
         return finished
 
-    def _wait(
-        self,
-        place: Place,
-        operation: dict[str, Any],
-        progress: Callable[[], None] | None,
-        interrupts: int,
-    ) -> dict[str, Any]:
-        path = f"/1.0/operations/{operation['id']}"
-        if interrupts:
-            self._cancel(place, path, interrupts)
-        while True:
-            try:
-                if progress is not None:
-                    progress()
-                found: dict[str, Any] = Connection(place).get(f"{path}/wait")
-                if interrupts and found["status_code"] == CANCELLED:
-                    raise ApiError("Remote operation canceled by user")
-                return found
-            except ApiError as error:
-                raise OperationLost(str(error), error.code) from None
-            except KeyboardInterrupt:
-                interrupts += 1
-                self._cancel(place, path, interrupts)
 
-    def _cancel(self, place: Place, path: str, interrupts: int) -> None:
-        if interrupts >= FORCE_AFTER:
-            raise ApiError("User signaled us three times, exiting. The remote operation will keep running.")
+def _ended(place: Place, id: str, events: WebSocket | None, interrupts: Interrupts) -> dict[str, Any]:
+    """The operation once it has ended; an interrupt cancels it. events: shows its progress."""
+    path = f"/1.0/operations/{id}"
+    is_cancelled = False
+    while True:
+        if interrupts.is_due:
+            interrupts.answer()
+            is_cancelled = True
+            _cancel(place, path)
         try:
-            Connection(place).request("DELETE", path)
+            if events is not None and not events.closed:
+                interrupts.watch(events)
+                _follow(events, id)
+            asking = Connection(place)
+            interrupts.watch(asking)
+            found: dict[str, Any] = asking.get(f"{path}/wait")
+        except GivenUp:
+            raise
         except ApiError as error:
-            sys.stderr.write(f"{error} (interrupt two more times to force)\n")
+            if interrupts.is_due:
+                continue
+            raise OperationLost(str(error), error.code) from None
+        if is_cancelled and found["status_code"] == CANCELLED:
+            raise ApiError("Remote operation canceled by user")
+        return found
 
-    def _progress(self, events: Any, id: str) -> Callable[[], None]:
-        def follow() -> None:
-            shown = ""
-            try:
-                while not events.closed:
-                    for kind, payload in events.receive():
-                        operation = jsontext.loads(payload)["metadata"] if kind == TEXT else {}
-                        if operation.get("id") != id:
-                            continue
-                        text = _progress_text(operation)
-                        if text != shown:
-                            sys.stdout.write("\r" + text.ljust(len(shown)) + ("" if text else "\r"))
-                            sys.stdout.flush()
-                            shown = text
-                        if operation["status_code"] >= FINAL:
-                            return
-            finally:
-                if shown:
-                    sys.stdout.write("\r" + " " * len(shown) + "\r")
+
+def _cancel(place: Place, path: str) -> None:
+    try:
+        Connection(place).request("DELETE", path)
+    except ApiError as error:
+        sys.stderr.write(f"{error} (interrupt two more times to force)\n")
+
+
+def _follow(events: WebSocket, id: str) -> None:
+    """Show how far the operation is, until it has ended or there are no more events."""
+    shown = ""
+    try:
+        while not events.closed:
+            for kind, payload in events.receive():
+                operation = jsontext.loads(payload)["metadata"] if kind == TEXT else {}
+                if operation.get("id") != id:
+                    continue
+                text = _progress_text(operation)
+                if text != shown:
+                    sys.stdout.write("\r" + text.ljust(len(shown)) + ("" if text else "\r"))
                     sys.stdout.flush()
-
-        return follow
-
-
-class HeldInterrupt:
-    """Keeps an interrupt back until the daemon has said which operation it began.
-
-    Without its id that could not be cancelled, and would go on unseen.
-    came: how often the user interrupted. The second time is let through: the daemon may never answer.
-    """
-
-    def __init__(self) -> None:
-        self.came = 0
-        self._before: Any = None
-
-    def __enter__(self) -> HeldInterrupt:
-        # The module `signal` over this one takes 3 ms to import.
-        import _signal  # type: ignore[import-not-found]
-
-        self._set = _signal.signal
-        self._number = _signal.SIGINT
-        try:
-            self._before = self._set(self._number, self._hold)
-        except ValueError:  # not the main thread, and no other is interrupted
-            self._before = None
-        return self
-
-    def _hold(self, _number: int, _frame: object) -> None:
-        self.came += 1
-        if self.came > 1:
-            raise KeyboardInterrupt
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            self._set(self._number, self._before)
+                    shown = text
+                if operation["status_code"] >= FINAL:
+                    return
+    finally:
+        if shown:
+            sys.stdout.write("\r" + " " * len(shown) + "\r")
+            sys.stdout.flush()
 
 
 def place(remote: Remote) -> Place:

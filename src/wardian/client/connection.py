@@ -179,6 +179,14 @@ def read_head(stream: Stream) -> tuple[int, dict[str, str]]:
     return int(words[1]), headers
 
 
+def shut_down(sock: socket.socket) -> None:
+    """Break a connection off, so that who waits for it, even now, does so no more."""
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # it is already
+
+
 class Connection:
     """The REST API of one daemon; connected on first use, kept for further requests."""
 
@@ -189,6 +197,13 @@ class Connection:
         self.place: Place = place or UnixPlace()
         self._sock: socket.socket | None = None
         self._stream: Stream | None = None
+        self._is_cut = False
+
+    def cut(self) -> None:
+        """Have a wait for the daemon end at once, or the next one; callable from a signal handler."""
+        self._is_cut = True
+        if self._sock is not None:
+            shut_down(self._sock)
 
     def send(
         self,
@@ -213,6 +228,8 @@ class Connection:
         if self._sock is None:
             self._sock = self.place.dial()
             self._stream = Stream(self._sock)
+        if self._is_cut:
+            raise Unreachable("the daemon is not waited for any more")
         assert self._stream is not None
         fields = {"Host": self.place.host, **(headers or {})}
         if isinstance(body, bytes):

@@ -6,7 +6,7 @@ import binascii
 import os
 import struct
 
-from wardian.client.connection import ApiError, Response, Stream, envelope, read_head
+from wardian.client.connection import ApiError, Response, Stream, envelope, read_head, shut_down
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,6 +98,10 @@ class WebSocket:
         self.pending = self._decoder.feed(rest)
         """Messages that came with the handshake's reply."""
         self.closed = False
+
+    def cut(self) -> None:
+        """Have `receive` end at once, now or the next time; callable from a signal handler."""
+        shut_down(self._sock)
 
     def fileno(self) -> int:
         """For select: readable when `receive` will return at once."""
