@@ -472,6 +472,7 @@ class FakeRuntime:
         """Host ids that are not root's to hand out."""
         self.has_criu = True
         self.in_the_way: list[str] = []
+        self.saves_ahead = False
         self.restored: list[str] = []
         self.plans: dict[str, StartPlan] = {}
         self.cpu_numbers: tuple[int, ...] = (0, 1)
@@ -505,7 +506,16 @@ class FakeRuntime:
     def obstacles(self, started: Started) -> list[str]:
         return list(self.in_the_way)
 
-    async def save(self, plan: StartPlan, folder: Path, *, stop: bool) -> None:
+    async def can_save_ahead(self) -> bool:
+        return self.saves_ahead
+
+    async def save_ahead(self, plan: StartPlan, folder: Path, number: int) -> None:
+        self._faults.step("save ahead")
+        (folder / "ahead").mkdir(parents=True, exist_ok=True)
+        (folder / "ahead" / str(number)).write_text(plan.name)
+
+    async def save(self, plan: StartPlan, folder: Path, *, stop: bool, ahead: int = 0) -> None:
+        assert not ahead or (folder / "ahead" / str(ahead)).is_file()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "memory").write_text(plan.name)
         try:

@@ -1,20 +1,25 @@
 """A running container goes from one host to another, and runs on exactly one of them."""
 
+import asyncio
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.system.harness import READY_S, Daemon
+from tests.system.dying import held
+from tests.system.harness import CLIENT_WITH_SITE, PYTHON, READY_S, Daemon
 from tests.system.hosts import Pair, pair
 from tests.system.test_migration import Slowly
+from wardian.drivers.runtime import dump
 
 COUNT = "(i=0; while :; do i=$((i+1)); echo $i > /tmp/count; sleep 0.05; done) </dev/null >/dev/null 2>&1 &"
 
 
 @pytest.fixture(scope="module")
 def hosts(criu: None) -> Iterator[Pair]:
-    with pair("btrfs", "btrfs") as made:
+    with pair("btrfs", "btrfs", "tests.system.dying") as made:
         yield made
 
 
@@ -92,3 +97,62 @@ def test_it_goes_on_here_if_its_way_breaks(hosts: Pair, c1: str, fault: str) -> 
     assert hosts.b.names() == []
     wait_running(hosts.a)  # where its daemon died, the next one has it go on
     assert goes_on(hosts.a) > before
+    assert not list(pool_of(hosts.a).rglob("state"))
+
+
+def pool_of(daemon: Daemon) -> Path:
+    """Its pool, which is mounted where it is only for it."""
+    assert daemon.process is not None
+    return Path(f"/proc/{daemon.process.pid}/root{daemon.folder}/lxd/storage-pools/default")
+
+
+def sums(daemon: Daemon, pattern: str) -> list[str]:
+    """Checksums of files in its pool."""
+    script = (
+        f"cd {daemon.folder}/lxd/storage-pools/default && cat {pattern} | sha256sum | cut -c1-64; exit 0"
+    )
+    done = subprocess.run([*daemon.within, "sh", "-c", script], capture_output=True, check=True)
+    return [] if done.stderr else done.stdout.decode().split()
+
+
+def test_its_files_are_there_before_it_stops(hosts: Pair, c1: str) -> None:
+    """What is sent while it stands still is what has changed meanwhile."""
+    hosts.b.lxc("config", "set", "migration.accept_memory", "true")
+    fill = "dd if=/dev/urandom of=/root/big bs=1M count=12 2>/dev/null && sync"
+    hosts.a.lxc("exec", c1, "--", "sh", "-c", fill)
+    argv = [*hosts.a.within, PYTHON, "-I", "-S", "-c", CLIENT_WITH_SITE, "move", c1, "b:"]
+    with held(hosts.a, "wardian.drivers.runtime.dump:save") as reached:
+        lan = ("-d", f"eth0,parent={hosts.b.bridge}")
+        client = subprocess.Popen([*argv, *lan], env=hosts.a.environment)
+        connection, _ = reached.accept()
+        assert hosts.a.names("ns") == ["c1,RUNNING"] and hosts.b.names() == []
+        assert sums(hosts.a, "containers/c1/rootfs/root/big") == sums(
+            hosts.b, "snapshots/c1/*/rootfs/root/big"
+        )
+        hosts.a.lxc("exec", c1, "--", "sh", "-c", "echo later >/root/later; rm /root/big")
+        connection.close()
+        assert client.wait(60) == 0
+    assert hosts.b.lxc("exec", c1, "--", "ls", "/root").split() == ["later"]
+    assert sums(hosts.a, "snapshots/c1/*/rootfs/init") == sums(hosts.b, "snapshots/c1/*/rootfs/init") == []
+
+
+def test_its_memory_is_there_before_it_stops(hosts: Pair, c1: str) -> None:
+    if not asyncio.run(dump.can_tell_changes()):
+        pytest.skip("the kernel does not tell which memory has changed; runs in the virtual machine")
+    hosts.b.lxc("config", "set", "migration.accept_memory", "true")
+    hold = "dd if=/dev/urandom of=/dev/null bs=24M count=100000 </dev/null >/dev/null 2>&1 &"
+    hosts.a.lxc("exec", c1, "--", "busybox", "setsid", "sh", "-c", hold)
+    before = goes_on(hosts.a)
+    argv = [*hosts.a.within, PYTHON, "-I", "-S", "-c", CLIENT_WITH_SITE, "move", c1, "b:"]
+    with held(hosts.a, "wardian.drivers.runtime.dump:save") as reached:
+        lan = ("-d", f"eth0,parent={hosts.b.bridge}")
+        client = subprocess.Popen([*argv, *lan], env=hosts.a.environment)
+        connection, _ = reached.accept()
+        assert goes_on(hosts.a) > before
+        saved = pool_of(hosts.b).glob("snapshots/c1/*/state/ahead/1/pages-*")
+        assert sum(file.stat().st_size for file in saved) > 24 << 20
+        connection.close()
+        assert client.wait(60) == 0
+    assert hosts.a.names() == [] and hosts.b.names("ns") == ["c1,RUNNING"]
+    assert goes_on(hosts.b) > before
+    assert not [*pool_of(hosts.a).rglob("state"), *pool_of(hosts.b).rglob("state")]

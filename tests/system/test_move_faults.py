@@ -10,7 +10,7 @@ import pytest
 from tests.system.dying import doom, held
 from tests.system.harness import CLIENT_WITH_SITE, PYTHON, Daemon
 from tests.system.hosts import Pair, pair
-from tests.system.test_live_move import COUNT, goes_on, wait_running
+from tests.system.test_live_move import COUNT, goes_on, pool_of, wait_running
 from tests.system.test_migration import Slowly
 
 STOPPED, RUNNING = ["c1,STOPPED"], ["c1,RUNNING"]
@@ -55,17 +55,20 @@ def moved(hosts: Pair) -> tuple[str, ...]:
 
 
 CHECKPOINT = "wardian.drivers.runtime.checkpoint"
-SINK = "wardian.core.migration_sink"
+SOURCE, SINK = "wardian.core.migration_source", "wardian.core.migration_sink"
 KILLED = [
     ("a", "wardian.drivers.runtime.dump:save", RUNNING, []),
     ("a", "wardian.core.wire:Wire.send", RUNNING, []),
-    ("a", "wardian.core.migration_source:_confirmed", STOPPED, RUNNING),
+    ("a", f"{SOURCE}:_hand_over", RUNNING, []),
+    ("a", f"{SOURCE}:_heard_end", STOPPED, RUNNING),
     ("b", "wardian.core.wire:Wire.receive", RUNNING, []),
+    ("b", f"{SINK}:_take_rest", RUNNING, []),
     ("b", f"{CHECKPOINT}:restore", STOPPED, []),
     ("b", f"{SINK}:finish_arrival", STOPPED, RUNNING),
 ]
-"""Whose daemon, when (before it saves, sends, hears that all is there; receives, restores, hands over), and
-what is then where. A container that may run on `b` does not go on by itself on `a`."""
+"""Whose daemon, when (before it saves, sends while the container runs, sends the rest, hears that all is
+there; receives while it runs, receives the rest, restores, hands over), and what is then where. A container
+that may run on `b` does not go on by itself on `a`."""
 
 
 @pytest.mark.parametrize(("which", "point", "on_a", "on_b"), KILLED)
@@ -109,12 +112,12 @@ def interrupt(_: Pair, client: "subprocess.Popen[bytes]") -> None:
 BROKEN = [
     ("a", "wardian.drivers.runtime.dump:save", cut, RUNNING, []),
     ("a", "wardian.drivers.runtime.dump:save", kill_b, RUNNING, []),
-    ("a", "wardian.core.migration_source:_confirmed", cut, [], RUNNING),
+    ("a", f"{SOURCE}:_heard_end", cut, [], RUNNING),
     ("b", f"{CHECKPOINT}:restore", kill_a, STOPPED, RUNNING),
     ("b", f"{CHECKPOINT}:restore", interrupt, [], RUNNING),
-    ("b", "wardian.core.wire:Wire.say 3", cut, [], RUNNING),
-    ("b", "wardian.core.wire:Wire.say 3", kill_b, STOPPED, RUNNING),
-    ("b", "wardian.core.wire:Wire.say 3", kill_a, STOPPED, RUNNING),
+    ("b", f"{SINK}:_say_end", cut, [], RUNNING),
+    ("b", f"{SINK}:_say_end", kill_b, STOPPED, RUNNING),
+    ("b", f"{SINK}:_say_end", kill_a, STOPPED, RUNNING),
 ]
 """Who waits before what, what breaks meanwhile, and what is then where. The last three lose the verdict."""
 
@@ -180,7 +183,7 @@ def test_a_full_disk(hosts: Pair, before: int, which: str) -> None:
         assert goes_on(hosts.a) > before
         if which == "a":
             assert "is full" in hosts.a.error("stop", "--stateful", "c1")
-            assert not list((hosts.a.folder / POOL).rglob("state"))
+            assert not list(pool_of(hosts.a).rglob("state"))
             assert goes_on(hosts.a) > before
     finally:
         subprocess.run([*full.within, "rm", "-f", file], check=True)
@@ -189,7 +192,7 @@ def test_a_full_disk(hosts: Pair, before: int, which: str) -> None:
 def test_saved_memory_goes_along_and_wakes_up_there(hosts: Pair, before: int) -> None:
     hosts.a.lxc("stop", "--stateful", "c1")
     hosts.a.lxc("copy", "c1", "b:c2", "-d", f"eth0,parent={hosts.b.bridge}")
-    assert "c2/state" not in str(list((hosts.b.folder / POOL / "containers").glob("*/state")))
+    assert "c2/state" not in str(list(pool_of(hosts.b).glob("containers/*/state")))
     hosts.a.lxc(*moved(hosts))
     assert (hosts.a.names(), sorted(hosts.b.names("ns"))) == ([], ["c1,STOPPED", "c2,STOPPED"])
     hosts.b.lxc("start", "c1")

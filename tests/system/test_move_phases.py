@@ -70,13 +70,13 @@ class Case:
 
 
 SOURCE, SINK, WIRE = "wardian.core.migration_source", "wardian.core.migration_sink", "wardian.core.wire:Wire"
-CONNECTED = f"a {SOURCE}:_send_all"
+CONNECTED = f"a {SOURCE}:_agreed"
 AGREED = f"b {SINK}:_take_all"
 SENDS = f"a {WIRE}.send"
 RECEIVES = f"b {WIRE}.receive"
-CONFIRMS = f"a {SOURCE}:_confirmed 2"
+CONFIRMS = f"a {SOURCE}:_heard_end"
 ARRIVED = "b wardian.core.containers:settled"
-SAYS_SO = f"b {WIRE}.say 4"
+SAYS_SO = f"b {SINK}:_say_end"
 HEARS_SO = f"a {WIRE}.hear 4"
 """The phases of a container with one snapshot, in their order: who waits, before what."""
 

@@ -179,10 +179,18 @@ async def _unmount(host: Host, name: str) -> None:
 
 
 async def settle(host: Host) -> None:
-    """Take what containers that do not run left mounted; called once, when pools are open."""
+    """Take what is left: mounts of containers that do not run, memory of those that do, half saved.
+
+    Called once, when pools are open.
+    """
     for container in await containers.every(host):
         if container.name not in host.running:
             await _unmount(host, container.name)
+        elif not container.stateful:
+            try:
+                await memory.remove(host, container)
+            except WardianError as error:
+                log.warning('container "%s": %s', container.name, error)
 
 
 async def _record_stopped(host: Host, name: str) -> None:
@@ -265,22 +273,30 @@ async def stop(host: Host, name: str, request: StateChange) -> None:
         ) from None
 
 
-async def stop_with_memory(host: Host, name: str) -> None:
-    """Save the memory and end the container in the same moment; on failure it goes on.
-
-    The caller holds its lock. InvalidInput saying what is in the way.
-    """
+async def with_memory(host: Host, name: str) -> Container:
+    """A running container, of which nothing is in the way of saving its memory; else InvalidInput."""
     _running(host, name)
     container = await containers.get(host, name)
     if container.ephemeral:
         raise InvalidInput(f'container "{name}" is ephemeral: it would be deleted, with its state')
+    await memory.refuse_obstacles(host, container)
+    return container
+
+
+async def stop_with_memory(host: Host, name: str, *, ahead: int = 0) -> None:
+    """Save the memory and end the container in the same moment; on failure it goes on.
+
+    ahead: how often its memory was saved before (`memory.save_ahead`). The caller holds its lock.
+    InvalidInput saying what is in the way.
+    """
+    container = await with_memory(host, name)
     if name in host.frozen:
         await _thaw(host, host.running[name])
     async with Undo() as undo:
         # First: should the daemon die meanwhile, what CRIU completes without it counts.
         undo.on_failure(memory.note, host, name, False)
         await memory.note(host, name, True)
-        await memory.save(host, container, stop=True)
+        await memory.save(host, container, stop=True, ahead=ahead)
         undo.keep()
     await host.watcher.wait_stopped(name)
 

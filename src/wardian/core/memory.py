@@ -18,7 +18,7 @@ from wardian.core.containers import volume
 from wardian.core.host import Host
 from wardian.errors import HostFailed, InvalidInput
 from wardian.model.container import Container, Pending
-from wardian.ports.runtime import Started
+from wardian.ports.runtime import Started, StartPlan
 
 log = logging.getLogger(__name__)
 
@@ -50,21 +50,38 @@ async def note(host: Host, name: str, stateful: bool) -> None:
     await host.records.containers.change(name, lambda now: replace(now, stateful=stateful))
 
 
-async def save(host: Host, container: Container, *, stop: bool) -> None:
+async def save(host: Host, container: Container, *, stop: bool, ahead: int = 0) -> None:
     """Save the memory of a running container beside its files; on failure it goes on, and has no state.
 
-    InvalidInput saying what is in the way.
+    ahead: how often that was saved before by `save_ahead`, each the base of the next. InvalidInput saying
+    what is in the way.
     """
-    started = host.running[container.name]
-    if found := await obstacles(host, container, started):
+    await refuse_obstacles(host, container)
+    await host.runtime.save(await _plan(host, container), folder(host, container), stop=stop, ahead=ahead)
+
+
+async def save_ahead(host: Host, container: Container, number: int) -> None:
+    """Save the memory of a container that runs on, or what has changed since the last number, from 1 on.
+
+    It belongs to a `save` that follows; without one the caller removes it.
+    """
+    await host.runtime.save_ahead(await _plan(host, container), folder(host, container), number)
+
+
+async def _plan(host: Host, container: Container) -> StartPlan:
+    """Of what runs, with the devices that it has now."""
+    plugs = await host.records.plugs.get(container.name)
+    merged = await containers.expanded(host, container)
+    return start_plan.of(host, container, merged, plugs.idmap, plugs.now)
+
+
+async def refuse_obstacles(host: Host, container: Container) -> None:
+    """InvalidInput saying why the memory of a running container cannot be saved, if that is known now."""
+    if found := await obstacles(host, container, host.running[container.name]):
         more = f"; and {len(found) - LISTED} more" if len(found) > LISTED else ""
         raise InvalidInput(
             f'cannot save the state of container "{container.name}": {"; ".join(found[:LISTED])}{more}'
         )
-    plugs = await host.records.plugs.get(container.name)
-    merged = await containers.expanded(host, container)
-    plan = start_plan.of(host, container, merged, plugs.idmap, plugs.now)
-    await host.runtime.save(plan, folder(host, container), stop=stop)
 
 
 async def remove(host: Host, container: Container) -> None:

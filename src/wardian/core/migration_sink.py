@@ -78,8 +78,7 @@ async def receive(host: Host, request: ContainerCreate) -> Operation:
                 await _create(host, line, draft, offer, operation)
             else:
                 await _refresh(host, line, draft, offer, operation)
-            with suppress(Broken):  # it is here and stays, whether the source hears of it or not
-                await to_the_end(line.say(Verdict()))
+            await to_the_end(_say_end(line))
 
     waits = origin is None
     return host.operations.start(
@@ -91,6 +90,11 @@ async def receive(host: Host, request: ContainerCreate) -> Operation:
         sockets=migration.STREAMS if waits else (),
         flat=True,
     )
+
+
+async def _say_end(line: Wire) -> None:
+    with suppress(Broken):  # it is here and stays, whether the source hears of it or not
+        await line.say(Verdict())
 
 
 async def _check_live(host: Host, *, refresh: bool) -> None:
@@ -202,6 +206,8 @@ class _Arrival:
     meter: Meter
     size_bytes: int | None
     """What the container's root disk is bounded to."""
+    ahead: bool
+    """Files of the container may come while it runs."""
 
     def volume_of(self, own_name: str) -> Volume:
         """The volume of a snapshot."""
@@ -228,30 +234,50 @@ async def _agreed(
         for snapshot in held:
             await locks.enter_async_context(host.operations.lock(snapshot.name, "refresh"))
         origins = {s.own_name: await storage.origin(snapshots.volume_of(s.name)) for s in held}
-        await line.say(Answer(transport=transport, wanted=list(coming), origins=origins))
+        ahead = offer.live and offer.ahead and storage.traits.clones
+        await line.say(Answer(transport=transport, wanted=list(coming), origins=origins, ahead=ahead))
         size = containers.root_size(await containers.expanded(host, draft))
         meter = Meter(operation, STAGE, None)
-        yield _Arrival(line, storage, draft, transport, offered, coming, meter, size)
+        yield _Arrival(line, storage, draft, transport, offered, coming, meter, size, ahead)
 
 
 async def _take_all(host: Host, arrival: _Arrival, target: Volume, like: Volume | None) -> None:
-    """All that was agreed on; the container's own files go to `target`. like: files much like these."""
-    before, here = 0, set(arrival.offered) - set(arrival.coming)
-    for own_name in migration.sequence(arrival.offered, list(arrival.coming)):
-        begin = await arrival.line.hear(Begin)
-        if begin.volume != own_name or begin.base not in ("", *here):
-            raise HostFailed("the other host sends another volume than was agreed on")
-        base = arrival.volume_of(begin.base) if begin.base else like
-        if own_name:
-            before += await _take_snapshot(host, arrival, own_name, base, before)
-            here.add(own_name)
-            volume = arrival.volume_of(own_name)
+    """All that was agreed on; the container's own files go to `target`. like: files much like these.
+
+    Of a container that runs its files come some times before, to be the base of the rest.
+    """
+    here = {name: arrival.volume_of(name) for name in arrival.offered if name not in arrival.coming}
+    due, before = migration.sequence(arrival.offered, list(arrival.coming)), 0
+    ahead = [*migration.ROUNDS] if arrival.ahead else []
+    async with AsyncExitStack() as passing:
+        while True:
+            begin = await arrival.line.hear(Begin)
+            name = begin.volume
+            runs = due == [""] and name in ahead[:1]
+            if (name != due[0] and not runs) or begin.base not in ("", *here):
+                raise HostFailed("the other host sends another volume than was agreed on")
+            base = here[begin.base] if begin.base else like
+            if runs:
+                hidden = await snapshots.begin_hidden(host, arrival.draft)
+                passing.push_async_callback(snapshots.drop_hidden, host, arrival.draft, hidden)
+                volume = snapshots.volume_of(hidden.name)
+                before += await _take(arrival, ahead.pop(0), volume, base, before)
+            elif due.pop(0):
+                before += await _take_snapshot(host, arrival, name, base, before)
+                volume = arrival.volume_of(name)
+            else:
+                await _take_rest(arrival, target, base, before)
+                return
+            here[name] = volume
             like = volume if arrival.transport == migration.FILE_WISE else None
-            have = Have(volume=own_name, origin=await arrival.storage.origin(volume))
-        else:
-            before += await _take(arrival, own_name, target, base, before)
-            have = Have(volume=own_name)
-        await arrival.line.say(have)
+            await arrival.line.say(Have(volume=name, origin=await arrival.storage.origin(volume)))
+
+
+async def _take_rest(arrival: _Arrival, target: Volume, base: Volume | None, before: int) -> None:
+    """The container's own files, the last that comes."""
+    await _take(arrival, "", target, base, before)
+    with suppress(Gone):  # it is here whole, whether the source hears of it or not
+        await arrival.line.say(Have(volume=""))
 
 
 async def _take_snapshot(

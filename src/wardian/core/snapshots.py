@@ -249,6 +249,11 @@ async def roll_back(host: Host, pool: str, snapshot: Snapshot) -> None:
     await host.records.snapshots.delete(snapshot.name)
 
 
+async def drop_hidden(host: Host, container: Container, hidden: Snapshot) -> None:
+    """End a hidden snapshot, also if the caller is cancelled meanwhile."""
+    await to_the_end(roll_back(host, container.pool, hidden))
+
+
 @asynccontextmanager
 async def at_rest(host: Host, name: str, action: str) -> AsyncIterator[tuple[Container, Volume]]:
     """A container and files of it that nobody changes meanwhile.
@@ -265,7 +270,7 @@ async def at_rest(host: Host, name: str, action: str) -> AsyncIterator[tuple[Con
     try:
         yield container, volume_of(hidden.name)
     finally:
-        await to_the_end(roll_back(host, container.pool, hidden))
+        await drop_hidden(host, container, hidden)
 
 
 # --- restore -----------------------------------------------------------------------------------

@@ -24,6 +24,10 @@ CONTROL_BYTES = 8 * 1024 * 1024
 MOST_SNAPSHOTS = 10_000
 LONGEST_REASON = 2000
 STREAMS = ("control", "fs")
+ROUNDS = ("/1", "/2", "/3", "/4", "/5")
+"""What the files of a container are called that are sent while it runs, so often at most."""
+AGAIN_BYTES = 16 * 1024 * 1024
+"""What has changed since is sent while it runs, too, if it was more than this the last time."""
 FILE_WISE = "rsync"
 """The transport that compares file by file: any volume much like the one that comes saves sending."""
 
@@ -64,6 +68,8 @@ class Offer(Message, frozen=True, kw_only=True, tag="offer"):
     """Its memory comes with its files, and it goes on there."""
     asleep: bool = False
     """Of one that is live: it stays stopped, and goes on when it is started."""
+    ahead: bool = False
+    """Of one that is live: its files can be sent while it runs, then what has changed since."""
 
 
 class Answer(Message, frozen=True, kw_only=True, tag="answer"):
@@ -73,10 +79,15 @@ class Answer(Message, frozen=True, kw_only=True, tag="answer"):
     wanted: list[str]
     origins: dict[str, str] = {}
     """Of those that it has: the snapshot's name -> what `ports.Storage.origin` says of it."""
+    ahead: bool = False
+    """It takes files of a container that still runs."""
 
 
 class Begin(Message, frozen=True, kw_only=True, tag="begin"):
-    """From the source: what follows on `fs`. volume: a snapshot, or "" for the container itself."""
+    """From the source: what follows on `fs`.
+
+    volume: a snapshot, "" for the container itself, or one of ROUNDS: what its files were while it ran.
+    """
 
     volume: str
     base: str = ""
@@ -209,6 +220,15 @@ def transport(offered: Sequence[str], own: Sequence[str]) -> str:
 def sequence(offered: Sequence[str], wanted: Sequence[str]) -> list[str]:
     """The volumes that are sent, in this order: both hosts know it from offer and answer."""
     return [*(name for name in offered if name in wanted), ""]
+
+
+def again(sizes: Sequence[int]) -> bool:
+    """Whether to send once more what changes while a container runs, given the bytes of each time before."""
+    if not sizes:
+        return True
+    if len(sizes) == len(ROUNDS) or sizes[-1] <= AGAIN_BYTES:
+        return False
+    return len(sizes) == 1 or sizes[-1] <= sizes[-2] / 2
 
 
 def base_of(volume: str, offered: Sequence[str], own: Mapping[str, str], there: Mapping[str, str]) -> str:

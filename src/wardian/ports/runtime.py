@@ -171,11 +171,22 @@ class Runtime(Protocol):
     def obstacles(self, started: Started) -> list[str]:
         """What runs in the container and cannot be saved; a phrase for each reason."""
 
-    async def save(self, plan: StartPlan, folder: Path, *, stop: bool) -> None:
+    async def can_save_ahead(self) -> bool:
+        """Whether the kernel tells which memory has changed, so that `save_ahead` makes sense."""
+
+    async def save_ahead(self, plan: StartPlan, folder: Path, number: int) -> None:
+        """Write the memory of a container that goes on running into a folder, for root only.
+
+        number: 1 makes the folder anew and saves all; 2, 3, ... add what has changed since the one before.
+        HostFailed with the cause; then the folder is gone.
+        """
+
+    async def save(self, plan: StartPlan, folder: Path, *, stop: bool, ahead: int = 0) -> None:
         """Write the memory of a running container into a folder, which is made anew, for root only.
 
         plan: with the devices that it has now. stop: it ends in the moment that is saved; else it goes
-        on. HostFailed with the cause; then it goes on, and the folder is gone.
+        on. ahead: of the last `save_ahead` into the folder, which stays part of it; only what has changed
+        since is added. HostFailed with the cause; then it goes on, and the folder is gone.
         """
 
     def is_saved(self, folder: Path) -> bool:

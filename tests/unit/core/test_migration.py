@@ -430,6 +430,7 @@ async def test_what_a_hostile_source_offers_is_refused_before_anything_is_sent(
 BAD_VOLUMES: dict[str, tuple[list[Message | str], list[bytes | str]]] = {
     "another volume": ([Begin(volume="s2")], []),
     "a base that is not here": ([Begin(volume="s", base="s2")], []),
+    "files of what runs": ([Begin(volume="/1")], []),
     "words where files are due": ([Begin(volume="s")], [b"x", "words"]),
     "no files": ([Begin(volume="s"), Done(volume="s", size=0, crc32=0)], [""]),
     "no end": ([Begin(volume="s"), Fail(message="tired\n\x1b[31m")], [b"x" * 100]),
@@ -508,6 +509,7 @@ async def test_either_side_can_cancel(source: Host, target: Host, side: str) -> 
         Answer(transport="zfs", wanted=[]),
         Answer(transport="rsync", wanted=["../../c2"]),
         Answer(transport="rsync", wanted=["nope"]),
+        Answer(transport="rsync", wanted=[], ahead=True),
         Have(volume=""),
     ],
 )

@@ -112,3 +112,6 @@ def test_criu_is_told_what_liblxc_gave_the_container() -> None:
     alone = dump.arguments(job, 7, "", "0::/lxc.payload.c1/init.scope\n", stop=True)
     assert alone[alone.index("--cgroup-root") + 1] == "/lxc.payload.c1"
     assert "--leave-running" not in alone and "--external" not in alone
+    assert "--track-mem" not in alone
+    after = dump.arguments(job, 7, "", "0::/lxc.payload.c1/init.scope\n", stop=True, ahead=2)
+    assert after[after.index("--prev-images-dir") + 1] == "ahead/2" and "--track-mem" in after

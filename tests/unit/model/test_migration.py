@@ -115,6 +115,21 @@ def test_a_base_is_the_latest_snapshot_that_is_the_same_on_both_sides() -> None:
     assert migration.base_of("", offered, dict.fromkeys(offered, ""), dict.fromkeys(offered, "")) == ""
 
 
+@pytest.mark.parametrize(
+    ("megabytes", "again"),
+    [
+        ([], True),
+        ([100], True),
+        ([10], False),
+        ([100, 40], True),
+        ([100, 60], False),
+        ([500, 200, 90, 40, 18], False),
+    ],
+)
+def test_what_runs_is_sent_again_while_it_gets_less_and_is_much(megabytes: list[int], again: bool) -> None:
+    assert migration.again([size << 20 for size in megabytes]) is again
+
+
 def test_operations_of_other_hosts_have_urls_of_one_form() -> None:
     migration.check_operation("https://[fd00::1]:8443/1.0/operations/0a-1b", "f")
     for url in (

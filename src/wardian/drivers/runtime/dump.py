@@ -34,19 +34,56 @@ OPTIONS = (
     *("--enable-fs", "hugetlbfs", "--enable-fs", "tracefs"),
 )
 """What liblxc tells CRIU of every container."""
+AHEAD = "ahead"
+"""The folder, in that of the state, of what was saved ahead of it: `1`, `2`, ..."""
 CONSOLE = "dev/console"
 ENTRY = re.compile(r"^lxc\.mount\.entry\s*=\s*\S+\s+(\S+)", re.MULTILINE)
 OCTAL = re.compile(r"\\([0-7]{3})")
 
 
-async def save(job: Job, init_pid: int, *, stop: bool) -> None:
-    """Write the memory of a running container into the folder, which is made anew.
+async def can_tell_changes() -> bool:
+    """Whether this kernel tells which pages of memory have changed since (CONFIG_MEM_SOFT_DIRTY)."""
+    criu = await checkpoint.find()
+    return (await process.run([criu.path, "check", "--feature", "mem_dirty_track"])).status == 0
 
-    stop: the container ends with it, in the same moment; else it goes on. On failure it goes on, and
-    the folder is gone. HostFailed with the cause.
+
+async def save_ahead(job: Job, init_pid: int, number: int) -> None:
+    """Write the memory of a container that goes on running, or what has changed since the time before.
+
+    number: 1, for all of it, into a folder that is made anew; then 2, 3, ... On failure the folder is gone.
+    HostFailed with the cause.
     """
     criu = await checkpoint.find()
-    await asyncio.to_thread(_make_empty, job.folder)
+    try:
+        place = await asyncio.to_thread(_make_ahead, job.folder, number)
+        words = ["pre-dump", *_common(place, job.log, init_pid, _groups(init_pid))]
+        words += _since(f"../{number - 1}" if number > 1 else "")
+        done = await checkpoint.to_its_end(process.run([criu.path, *words]))
+        if done.status:
+            raise await _failure(job, done)
+    except BaseException:
+        await asyncio.to_thread(shutil.rmtree, job.folder, True)
+        raise
+
+
+def _make_ahead(folder: Path, number: int) -> Path:
+    if number == 1:
+        _make_empty(folder)
+    place = folder / AHEAD / str(number)
+    place.mkdir(mode=0o700, parents=True)
+    return place
+
+
+async def save(job: Job, init_pid: int, *, stop: bool, ahead: int = 0) -> None:
+    """Write the memory of a running container into the folder, which is made anew.
+
+    stop: the container ends with it, in the same moment; else it goes on. ahead: the number of the last
+    `save_ahead`, which this is a difference to; then the folder is that. On failure the container goes
+    on, and the folder is gone. HostFailed with the cause.
+    """
+    criu = await checkpoint.find()
+    if not ahead:
+        await asyncio.to_thread(_make_empty, job.folder)
     try:
         console = await asyncio.to_thread(_console, init_pid)
         checkpoint.write(job.folder / checkpoint.CONSOLE, console)
@@ -57,26 +94,41 @@ async def save(job: Job, init_pid: int, *, stop: bool) -> None:
         lines = (*checkpoint.COMMON, "network-lock nftables", f"ghost-limit {GHOST_LIMIT}")
         text = "".join(f"{line}\n" for line in (*lines, *watches.options(watched)))
         checkpoint.write(job.folder / "criu.conf", text)
-        argv = [criu.path, *arguments(job, init_pid, console, _groups(init_pid), stop=stop)]
+        words = arguments(job, init_pid, console, _groups(init_pid), stop=stop, ahead=ahead)
+        argv = [criu.path, *words]
         await _dump(job, argv)
     except BaseException:
         await asyncio.to_thread(shutil.rmtree, job.folder, True)
         raise
 
 
-def arguments(job: Job, init_pid: int, console: str, groups: str, *, stop: bool) -> list[str]:
+def arguments(
+    job: Job, init_pid: int, console: str, groups: str, *, stop: bool, ahead: int = 0
+) -> list[str]:
     """The words for CRIU. console: see `_console`; groups: the text of /proc/PID/cgroup of the init."""
-    words = ["dump", *OPTIONS, "-t", str(init_pid), "-D", str(job.folder), "-o", str(job.log)]
-    for root in _roots(groups):
-        words += ["--cgroup-root", root]
-    if freezer := cgroups.freezer(groups):
-        words += ["--freeze-cgroup", str(freezer)]
+    words = ["dump", *_common(job.folder, job.log, init_pid, groups)]
+    words += _since(f"{AHEAD}/{ahead}") if ahead else []
     for entry in ENTRY.findall(job.config):
         target = OCTAL.sub(lambda found: chr(int(found[1], 8)), entry).lstrip("/")
         words += ["--ext-mount-map", f"/{target}:{target}"]
     if console:
         words += ["--ext-mount-map", f"/{CONSOLE}:console", "--external", console]
     return words if stop else [*words, "--leave-running"]
+
+
+def _common(folder: Path, log: Path, init_pid: int, groups: str) -> list[str]:
+    """What a dump and one ahead of it are told."""
+    words = [*OPTIONS, "-t", str(init_pid), "-D", str(folder), "-o", str(log)]
+    for root in _roots(groups):
+        words += ["--cgroup-root", root]
+    if freezer := cgroups.freezer(groups):
+        words += ["--freeze-cgroup", str(freezer)]
+    return words
+
+
+def _since(before: str) -> list[str]:
+    """Words to save what has changed since what is in a folder, and to be told from now on. "": all."""
+    return ["--track-mem", *(("--prev-images-dir", before) if before else ())]
 
 
 def _roots(groups: str) -> Iterator[str]:
@@ -122,13 +174,16 @@ async def _dump(job: Job, argv: list[str]) -> None:
         done = await checkpoint.to_its_end(process.run(argv, environment=environment))
         if done.status == 0 and checkpoint.is_complete(job.folder):
             return
-        if await asyncio.to_thread(_is_full, job.folder):
-            raise OutOfSpace(
-                f'cannot save the state of container "{job.name}": its storage pool is full; see {job.log}'
-            )
         unread = UNREAD.search(checkpoint.text_of(job.log))
         if not (again and unread and await _ends(int(unread[1]))):
-            raise checkpoint.failure(f'cannot save the state of container "{job.name}"', job.log, done)
+            raise await _failure(job, done)
+
+
+async def _failure(job: Job, done: process.Completed) -> HostFailed:
+    what = f'cannot save the state of container "{job.name}"'
+    if await asyncio.to_thread(_is_full, job.folder):
+        return OutOfSpace(f"{what}: its storage pool is full; see {job.log}")
+    return checkpoint.failure(what, job.log, done)
 
 
 async def _ends(pid: int) -> bool:

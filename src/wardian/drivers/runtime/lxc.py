@@ -166,16 +166,28 @@ class Lxc:
         """See ports.Runtime."""
         return obstacles.of_processes(started.init_pid)
 
-    async def save(self, plan: StartPlan, folder: Path, *, stop: bool) -> None:
+    async def can_save_ahead(self) -> bool:
         """See ports.Runtime."""
+        return await dump.can_tell_changes()
+
+    async def save_ahead(self, plan: StartPlan, folder: Path, number: int) -> None:
+        """See ports.Runtime."""
+        job, init_pid = self._dump_job(plan, folder)
+        await dump.save_ahead(job, init_pid, number)
+
+    async def save(self, plan: StartPlan, folder: Path, *, stop: bool, ahead: int = 0) -> None:
+        """See ports.Runtime."""
+        job, init_pid = self._dump_job(plan, folder)
+        await dump.save(job, init_pid, stop=stop, ahead=ahead)
+
+    def _dump_job(self, plan: StartPlan, folder: Path) -> tuple[checkpoint.Job, int]:
         logs = self.log_folder(plan.name)
         config = render.container_config(plan, self._surroundings(plan.name, logs))
-        kept = logs / checkpoint.log_name("dump")
         started = self._find(plan.name)
         if started is None:
             raise HostFailed(f'container "{plan.name}" does not run any more')
-        job = checkpoint.Job(plan, self._paths.containers, folder, config, kept)
-        await dump.save(job, started.init_pid, stop=stop)
+        kept = logs / checkpoint.log_name("dump")
+        return checkpoint.Job(plan, self._paths.containers, folder, config, kept), started.init_pid
 
     def is_saved(self, folder: Path) -> bool:
         """See ports.Runtime."""
