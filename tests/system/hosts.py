@@ -11,6 +11,7 @@ from tests.system.harness import ROOT, Daemon
 HOLD = """
 mount -t tmpfs none /mnt && mkdir /mnt/cgroup && mount --rbind /sys/fs/cgroup /mnt/cgroup &&
 mount -t sysfs none /sys && mount --rbind /mnt/cgroup /sys/fs/cgroup && umount -l /mnt &&
+if test -d /sys/kernel/security; then mount -t securityfs none /sys/kernel/security; fi &&
 ip link set lo up && echo ready && exec cat
 """
 """Shows the interfaces of the new network in /sys, and keeps both namespaces until its input ends."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wardian.drivers.runtime import apparmor
-from wardian.errors import InvalidInput
+from wardian.errors import HostFailed, InvalidInput
 from wardian.model.confinement import Confinement, parse_raw_apparmor
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -77,3 +77,10 @@ def test_odd_folders_are_hashed() -> None:
     for folder in ("/a b", '/"', "/x" * 200, "/a[b]", "/a*"):
         assert re.fullmatch(r"lxd-c1_<[0-9a-f]{64}>", apparmor.profile_name("c1", folder))
     assert apparmor.profile_name("c1", "/var/lib/lxd") == "lxd-c1_</var/lib/lxd>"
+
+
+async def test_a_missing_file_system_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apparmor, "is_usable", lambda: True)
+    monkeypatch.setattr(apparmor, "SECURITY", tmp_path)
+    with pytest.raises(HostFailed, match=f"securityfs is not mounted; type: mount .* {tmp_path}"):
+        await apparmor.AppArmor(tmp_path, tmp_path).load("c1", Confinement())

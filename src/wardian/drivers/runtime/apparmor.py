@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from wardian.errors import HostFailed
 from wardian.linux import process
 from wardian.linux.files import write_private
 from wardian.model.confinement import Confinement, parse_raw_apparmor
@@ -19,6 +20,8 @@ from wardian.model.confinement import Confinement, parse_raw_apparmor
 log = logging.getLogger(__name__)
 
 ENABLED = Path("/sys/module/apparmor/parameters/enabled")
+SECURITY = Path("/sys/kernel/security")
+"""Where securityfs is mounted, by which the kernel takes profiles."""
 CURRENT = Path("/proc/self/attr/current")
 UNCONFINED = ("aa-exec", "--profile=unconfined", "--")
 """The profile that the distribution ships for lxc-start lets it change to profiles named `lxc-...` only."""
@@ -179,6 +182,11 @@ class AppArmor:
         """
         if not self._is_on:
             return
+        if not (SECURITY / "apparmor").is_dir():
+            raise HostFailed(
+                f'cannot load the AppArmor profile of container "{container}": securityfs is not mounted; '
+                f"type: mount -t securityfs none {SECURITY}"
+            )
         self._profiles.mkdir(mode=0o700, parents=True, exist_ok=True)
         path, new = self._file(container), self._profiles / f".tmp-{container}"
         write_private(new, profile_text(self.name_for(container), confinement))
