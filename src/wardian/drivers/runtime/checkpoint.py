@@ -33,6 +33,8 @@ FOLDERS = ("/var/cache/wardian-criu/bin",)
 OLDEST = (((6, 16), (4, 2)), ((5, 0), (4, 0)))
 """From which kernel on which version is needed: SO_PASSCRED, then the vDSO."""
 
+AHEAD = "ahead"
+"""The folder, in that of the state, of what was saved ahead of it: `1`, `2`, ..."""
 COMPLETE = "stats-dump"
 """The file that CRIU writes last."""
 
@@ -253,13 +255,33 @@ async def _become_monitor(
 
 @asynccontextmanager
 async def _readable(job: Job) -> AsyncIterator[None]:
-    """The container's root can pass into the folder meanwhile: CRIU is that for a part of its work."""
-    os.chown(job.folder, 0, job.plan.idmap.host_id("gid", 0) or 0)
-    job.folder.chmod(0o710)
+    """The container's root can pass into the folder meanwhile: CRIU is that for a part of its work.
+
+    Into the folders of what was saved ahead it looks, too.
+    """
+    ahead = job.folder / AHEAD
+    group = job.plan.idmap.host_id("gid", 0) or 0
+    places = [(job.folder, 0o710), (ahead, 0o710), *((place, 0o750) for place in ahead.glob("*"))]
+    for place, mode in places:
+        _give(place, group, mode)
     try:
         yield
     finally:
-        job.folder.chmod(0o700)
+        for place, _ in places:
+            _give(place, 0, 0o700)
+
+
+def _give(folder: Path, group: int, mode: int) -> None:
+    """Give a folder a group and a mode; what is none, or is not there, is left alone."""
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.fchown(fd, 0, group)
+        os.fchmod(fd, mode)
+    finally:
+        os.close(fd)
 
 
 def root_place(lxcpath: Path, name: str) -> Path:

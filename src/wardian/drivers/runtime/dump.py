@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wardian.drivers.runtime import checkpoint, watches
-from wardian.drivers.runtime.checkpoint import Job
+from wardian.drivers.runtime.checkpoint import AHEAD, Job
 from wardian.errors import HostFailed, OutOfSpace
 from wardian.linux import cgroups, process, syscalls
 
@@ -34,8 +34,6 @@ OPTIONS = (
     *("--enable-fs", "hugetlbfs", "--enable-fs", "tracefs"),
 )
 """What liblxc tells CRIU of every container."""
-AHEAD = "ahead"
-"""The folder, in that of the state, of what was saved ahead of it: `1`, `2`, ..."""
 CONSOLE = "dev/console"
 ENTRY = re.compile(r"^lxc\.mount\.entry\s*=\s*\S+\s+(\S+)", re.MULTILINE)
 OCTAL = re.compile(r"\\([0-7]{3})")
