@@ -208,6 +208,7 @@ class _Transfer:
                 self._session.run(self._target.daemon, "POST", "/1.0/containers", request)
             except OperationFailed as error:
                 self._source.cancel(sending)
+                self._source.see_off(sending)  # what was stopped there for this runs again then
                 if not _is_unreachable(error.operation):
                     raise
                 self._failures.append((url, str(error)))
