@@ -381,6 +381,7 @@ class FakeBridge:
         self._faults = faults
         self.present: set[str] = set()
         self.reserved: dict[str, list[Reservation]] = {}
+        self.given_back: list[tuple[str, str]] = []
 
     @contextlib.asynccontextmanager
     async def choosing(self) -> AsyncIterator[None]:
@@ -403,6 +404,10 @@ class FakeBridge:
 
     async def leases(self, network: Network) -> list[Lease]:
         return [Lease("c1", "00:16:3e:00:00:01", "10.0.0.2")]
+
+    async def give_back(self, network: Network, hwaddr: str) -> None:
+        self._faults.step("give back an address")
+        self.given_back.append((network.name, hwaddr))
 
     async def reserve(self, network: Network, reserved: Sequence[Reservation]) -> None:
         self._faults.step("reserve addresses")

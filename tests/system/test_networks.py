@@ -55,3 +55,25 @@ def test_a_change_is_applied_at_once(daemon: Daemon) -> None:
     assert config["ipv4.address"].split("/")[0] not in nft("list", "table", "inet", f"wardian_{bridge}")
     assert daemon.lxc("network", "get", bridge, "ipv4.address").strip() == config["ipv4.address"]
     daemon.lxc("network", "delete", bridge)
+
+
+def test_the_address_of_a_deleted_container_is_free_at_once(daemon: Daemon) -> None:
+    """Else a network would run out of addresses where many containers come and go within an hour."""
+    bridge = f"{daemon.bridge}h"
+    daemon.lxc("network", "create", bridge, "ipv6.address=none")
+    own, _, _ = daemon.lxc("network", "get", bridge, "ipv4.address").strip().partition("/")
+    daemon.lxc("network", "set", bridge, "ipv4.address", f"{own}/29")  # five for containers
+    try:
+        for number in range(7):
+            daemon.lxc("init", "bb", f"brief{number}")
+            nic = ("nic", "nictype=bridged", f"parent={bridge}", "name=eth0")
+            daemon.lxc("config", "device", "add", f"brief{number}", "eth0", *nic)
+            daemon.lxc("start", f"brief{number}")
+            assert daemon.wait_address(f"brief{number}")
+            assert f"brief{number}," in daemon.lxc("network", "list-leases", bridge, "--format", "csv")
+            daemon.lxc("delete", "-f", f"brief{number}")
+    finally:
+        for name in daemon.names():
+            if name.startswith("brief"):
+                daemon.lxc("delete", "-f", name)
+        daemon.lxc("network", "delete", bridge)

@@ -478,6 +478,7 @@ async def is_protected(host: Host, container: Container) -> bool:
 async def remove(host: Host, container: Container) -> None:
     """Take a stopped container away with its snapshots; the caller holds its lock."""
     await discard(host, container)
+    await reservations.release(host, container)
     host.events.lifecycle("container-deleted", url(container.name))
 
 

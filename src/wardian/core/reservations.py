@@ -5,16 +5,19 @@ that runs has it, and the other is refused when it starts.
 """
 
 import ipaddress
+import logging
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from wardian.core.host import Host
-from wardian.errors import InvalidInput
+from wardian.errors import InvalidInput, WardianError
 from wardian.model import expand, network, nics
 from wardian.model.container import Config, Container, Devices, Network, Profile
 from wardian.ports.network import Reservation
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,16 @@ class Claim:
 def claims(container: Container, devices: Devices) -> Iterator[Claim]:
     """Those of a container with its expanded devices."""
     for name, device in devices.items():
-        prefix = f"volatile.{name}."
-        volatile = {k.removeprefix(prefix): v for k, v in container.config.items() if k.startswith(prefix)}
-        found = nics.reserved(device, volatile)
+        found = nics.reserved(device, _volatile(container, name))
         if found is not None:
             parent, hwaddr, addresses = found
             yield Claim(container.name, name, parent, hwaddr, tuple(addresses))
+
+
+def _volatile(container: Container, device: str) -> dict[str, str]:
+    """What `volatile.DEVICE.*` holds."""
+    prefix = f"volatile.{device}."
+    return {k.removeprefix(prefix): v for k, v in container.config.items() if k.startswith(prefix)}
 
 
 async def check(host: Host, devices: Devices) -> None:
@@ -114,10 +121,19 @@ async def settle(host: Host, container: Container, devices: Devices, was: Device
 
 
 async def release(host: Host, container: Container) -> None:
-    """A container is gone: its addresses are free."""
+    """A container is gone: its addresses are free, those too that DHCP has lent it. Failures are logged."""
     profiles = {profile.name: profile for profile in await host.records.profiles.all()}
-    if any(claims(container, _devices(container, profiles))):
-        await settle_all(host)
+    devices = _devices(container, profiles)
+    managed = {found.name: found for found in await host.records.networks.all()}
+    try:
+        if any(claims(container, devices)):
+            await settle_all(host)
+        for name, device in devices.items():
+            on = nics.on_bridge(device, _volatile(container, name))
+            if on is not None and on[0] in managed:
+                await host.bridge.give_back(managed[on[0]], on[1])
+    except WardianError as error:
+        log.warning('container "%s" is gone: %s', container.name, error)
 
 
 def _devices(container: Container, profiles: Mapping[str, Profile]) -> Devices:

@@ -186,11 +186,17 @@ def reserved(device: Mapping[str, str], volatile: Mapping[str, str]) -> tuple[st
 
     volatile: what `volatile.DEVICE.*` holds.
     """
+    on = on_bridge(device, volatile)
+    own = fixed_addresses(device, volatile) if on else []
+    return (*on, own) if on and own else None
+
+
+def on_bridge(device: Mapping[str, str], volatile: Mapping[str, str]) -> tuple[str, str] | None:
+    """(network, MAC address) of a nic on a bridge; None if it is none, or has no such address yet."""
     if device.get("type") != "nic" or kind(device) != "bridged":
         return None
     hwaddr = device.get("hwaddr") or volatile.get("hwaddr", "")
-    own = fixed_addresses(device, volatile)
-    return (plain(device)["parent"], hwaddr.lower(), own) if own and hwaddr else None
+    return (plain(device)["parent"], hwaddr.lower()) if hwaddr else None
 
 
 def eui64(hwaddr: str, subnet: ipaddress.IPv6Network) -> ipaddress.IPv6Address:

@@ -47,6 +47,9 @@ class Bridge(Protocol):
     async def leases(self, network: Network) -> list[Lease]:
         """Present leases."""
 
+    async def give_back(self, network: Network, hwaddr: str) -> None:
+        """A system is gone: what DHCP has lent it can be lent to others. Harmless if that is nothing."""
+
     async def reserve(self, network: Network, reserved: Sequence[Reservation]) -> None:
         """Give these systems their addresses by DHCP, and nobody else; in place of earlier ones."""
 

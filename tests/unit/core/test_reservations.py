@@ -61,6 +61,8 @@ async def test_all_that_the_records_name_is_kept(host: Host, network: Network) -
     await host.records.containers.delete("c1")
     await reservations.release(host, gone)
     assert [found.hostname for found in kept(host)] == ["c2"]
+    assert isinstance(host.bridge, FakeBridge)
+    assert host.bridge.given_back == [("br0", "00:16:3e:00:00:01")]
 
 
 async def test_an_address_from_a_profile_counts(host: Host, network: Network) -> None:

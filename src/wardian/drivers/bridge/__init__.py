@@ -97,6 +97,19 @@ class Bridges:
         """See ports.Bridge."""
         return dnsmasq.leases(self._folder(found.name))
 
+    async def give_back(self, found: Network, hwaddr: str) -> None:
+        """See ports.Bridge."""
+        own = network.interface(found.config, 4)
+        folder = self._folder(found.name)
+        if own is None or not dnsmasq.running(folder):
+            return
+        try:
+            dnsmasq.give_back(found.name, folder, str(own.ip), hwaddr)
+        except (OSError, ValueError) as error:
+            raise HostFailed(
+                f'network "{found.name}": cannot free the address of {hwaddr}: {error}'
+            ) from error
+
     async def reserve(self, found: Network, reserved: Sequence[Reservation]) -> None:
         """See ports.Bridge."""
         try:

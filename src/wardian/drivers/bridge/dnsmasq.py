@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from wardian.errors import InvalidInput
-from wardian.linux import process
+from wardian.linux import dhcp, process
 from wardian.model import names, network, values
 from wardian.ports.network import Lease, Reservation
 
@@ -179,3 +179,24 @@ def leases(folder: Path) -> list[Lease]:
         if len(fields) >= 4 and fields[0].isdigit() and ":" in fields[1]:
             found.append(Lease(hostname=fields[3].strip("*"), hwaddr=fields[1], address=fields[2]))
     return found
+
+
+def give_back(name: str, folder: Path, server: str, hwaddr: str) -> None:
+    """Have dnsmasq forget the addresses that it has lent to a system, which is gone. OSError.
+
+    server: the bridge's own address. An IPv6 address stays lent for its time: there are enough.
+    """
+    for address, client_id in _lent(folder, hwaddr):
+        dhcp.release(name, server, address, hwaddr, client_id)
+
+
+def _lent(folder: Path, hwaddr: str) -> list[tuple[str, bytes]]:
+    """(IPv4 address, client id) of each lease of a MAC address."""
+    if not any(lease.hwaddr == hwaddr for lease in leases(folder)):
+        return []
+    fields = [line.split() for line in (folder / LEASES).read_text().splitlines()]
+    return [
+        (words[2], bytes.fromhex(words[4].replace(":", "")) if words[4] != "*" else b"")
+        for words in fields
+        if len(words) == 5 and words[1] == hwaddr
+    ]
