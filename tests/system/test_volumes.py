@@ -157,3 +157,28 @@ def test_wrong_volumes_are_refused(here: Daemon) -> None:
     assert "unknown key" in here.error("storage", "volume", "set", "default", "data", "sice", "1")
     assert "volumes/custom/data" in here.error("storage", "delete", "default")
     assert os.listdir(on_host(here, "data")) == []
+
+
+def test_snapshots_of_volumes_are_operations_as_later_clients_expect(here: Daemon) -> None:
+    volume(here, "create", "v1")
+    path = "/1.0/storage-pools/default/volumes/custom/v1"
+
+    def done(verb: str, place: str, body: dict[str, object] | None = None) -> dict[str, object]:
+        said = json.loads(here.request(verb, place, json.dumps(body) if body is not None else ""))
+        assert said["status_code"] == 100, said
+        ended = json.loads(here.request("GET", f"{said['operation']}/wait"))["metadata"]
+        assert ended["status_code"] == 200, ended
+        return dict(ended["resources"])
+
+    sent: dict[str, object] = {"name": "", "expires_at": None}
+    assert done("POST", f"{path}/snapshots", sent)["storage_volume_snapshots"] == [f"{path}/snapshots/snap0"]
+    done("POST", f"{path}/snapshots/snap0", {"name": "kept"})
+    done("PUT", f"{path}/snapshots/kept", {"description": "of Monday", "expires_at": None})
+    (shown,) = json.loads(here.request("GET", f"{path}/snapshots?recursion=1"))["metadata"]
+    assert (shown["name"], shown["description"]) == ("v1/kept", "of Monday")
+    done("DELETE", f"{path}/snapshots/kept")
+    assert json.loads(here.request("GET", f"{path}/snapshots"))["metadata"] == []
+    renamed = {"name": "v2", "pool": "", "migration": False, "target": None, "volume_only": False}
+    assert json.loads(here.request("POST", path, json.dumps(renamed)))["status_code"] < 300
+    announced = json.loads(here.request("GET", "/1.0"))["metadata"]["api_extensions"]
+    assert {"storage_api_volume_snapshots", "storage_api_local_volume_handling"} <= set(announced)

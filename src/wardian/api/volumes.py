@@ -4,7 +4,7 @@ from aiohttp import web
 
 from wardian.api import replies
 from wardian.api.routes import Request, Route
-from wardian.core import volume_moves, volumes
+from wardian.core import volume_moves, volume_snapshots, volumes
 from wardian.core.host import Host
 from wardian.core.volumes import VolumeWrite
 from wardian.errors import InvalidInput
@@ -74,15 +74,13 @@ async def rename(host: Host, request: Request) -> web.Response:
     """Another name at once, or another pool in the background."""
     found, wanted = await _found(host, request), await request.decode(VolumeWrite)
     if wanted.pool not in ("", found.pool):
-        if "/" in found.own_name:
-            raise InvalidInput("a snapshot stays in the storage pool of its volume")
         new = wanted.name or found.own_name
         return replies.operation(await volume_moves.move(host, found.pool, found.own_name, wanted.pool, new))
     return replies.created(volumes.url(await volumes.rename(host, found.pool, found.own_name, wanted.name)))
 
 
 async def delete(host: Host, request: Request) -> web.Response:
-    """Remove an unused volume, or a snapshot."""
+    """Remove an unused volume."""
     found = await _found(host, request)
     await volumes.delete(host, found.pool, found.own_name)
     return replies.empty()
@@ -94,11 +92,38 @@ async def list_snapshots(host: Host, request: Request) -> web.Response:
 
 
 async def take_snapshot(host: Host, request: Request) -> web.Response:
-    """Keep it as it is now."""
+    """Keep it as it is now, in the background."""
     found, wanted = await _found(host, request), await request.decode(VolumeWrite)
-    return replies.created(
-        volumes.url(await volumes.snapshot(host, found.pool, found.own_name, wanted.name))
-    )
+    return replies.operation(await volume_snapshots.begin(host, found, wanted.name))
+
+
+async def _change_snapshot(host: Host, request: Request, *, merge: bool) -> web.Response:
+    found, wanted = await _found(host, request), await request.decode(VolumeWrite)
+    request.require_match(volumes.writable(found))
+    return replies.operation(volume_snapshots.begin_change(host, found, wanted, merge=merge))
+
+
+async def put_snapshot(host: Host, request: Request) -> web.Response:
+    """Replace what is said of it, in the background as later clients expect."""
+    return await _change_snapshot(host, request, merge=False)
+
+
+async def patch_snapshot(host: Host, request: Request) -> web.Response:
+    """Change it, if it is given."""
+    return await _change_snapshot(host, request, merge=True)
+
+
+async def rename_snapshot(host: Host, request: Request) -> web.Response:
+    """Another name in its volume, in the background."""
+    found, wanted = await _found(host, request), await request.decode(VolumeWrite)
+    if wanted.pool not in ("", found.pool):
+        raise InvalidInput("a snapshot stays in the storage pool of its volume")
+    return replies.operation(await volume_snapshots.begin_rename(host, found, wanted.name))
+
+
+async def delete_snapshot(host: Host, request: Request) -> web.Response:
+    """Remove it, in the background."""
+    return replies.operation(volume_snapshots.begin_delete(host, await _found(host, request)))
 
 
 ROUTES = [
@@ -115,8 +140,8 @@ ROUTES = [
     Route("GET", f"{ONE}/snapshots", list_snapshots),
     Route("POST", f"{ONE}/snapshots", take_snapshot),
     Route("GET", f"{ONE}/snapshots/{{snapshot}}", get),
-    Route("PUT", f"{ONE}/snapshots/{{snapshot}}", put),
-    Route("PATCH", f"{ONE}/snapshots/{{snapshot}}", patch),
-    Route("POST", f"{ONE}/snapshots/{{snapshot}}", rename),
-    Route("DELETE", f"{ONE}/snapshots/{{snapshot}}", delete),
+    Route("PUT", f"{ONE}/snapshots/{{snapshot}}", put_snapshot),
+    Route("PATCH", f"{ONE}/snapshots/{{snapshot}}", patch_snapshot),
+    Route("POST", f"{ONE}/snapshots/{{snapshot}}", rename_snapshot),
+    Route("DELETE", f"{ONE}/snapshots/{{snapshot}}", delete_snapshot),
 ]

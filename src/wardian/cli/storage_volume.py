@@ -94,17 +94,18 @@ def _move(session: Session, daemon: Connection, pool: str, words: list[str], val
 
 def _rename(session: Session, daemon: Connection, pool: str, words: list[str], values: Values) -> None:
     new = words[1].rpartition("/")[2] if "/" in words[0] else words[1]
-    daemon.request("POST", _url(pool, words[0]), {"name": new})
+    session.run(daemon, "POST", _url(pool, words[0]), {"name": new})
     print(f'Renamed storage volume from "{words[0]}" to "{words[1]}"')
 
 
 def _delete(session: Session, daemon: Connection, pool: str, words: list[str], values: Values) -> None:
-    daemon.request("DELETE", _url(pool, words[0]))
+    session.run(daemon, "DELETE", _url(pool, words[0]))
     print(f"Storage volume {words[0]} deleted")
 
 
 def _snapshot(session: Session, daemon: Connection, pool: str, words: list[str], values: Values) -> None:
-    daemon.request("POST", f"{_url(pool, words[0])}/snapshots", {"name": words[1] if words[1:] else ""})
+    own_name = words[1] if words[1:] else ""
+    session.run(daemon, "POST", f"{_url(pool, words[0])}/snapshots", {"name": own_name})
 
 
 def _restore(session: Session, daemon: Connection, pool: str, words: list[str], values: Values) -> None:
@@ -156,7 +157,7 @@ def _edit(session: Session, daemon: Connection, pool: str, words: list[str], val
     present = daemon.get(_url(pool, words[0]))
 
     def apply(wanted: dict[str, Any]) -> None:
-        daemon.request("PUT", _url(pool, words[0]), {key: wanted.get(key) for key in WRITABLE})
+        session.run(daemon, "PUT", _url(pool, words[0]), {key: wanted.get(key) for key in WRITABLE})
 
     editor.edit({key: present[key] for key in SHOWN}, editor.VOLUME, apply)
 

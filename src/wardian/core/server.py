@@ -35,6 +35,8 @@ EXTENSIONS = (
     "resources_v2",
     "storage_api_volume_rename",
     "storage_volume_state",
+    "storage_api_volume_snapshots",
+    "storage_api_local_volume_handling",
     "id_map",
     "id_map_base",
     "image_create_aliases",

@@ -58,6 +58,12 @@ class VolumeWrite(Struct, forbid_unknown_fields=True):
     source: VolumeSource | None = None
     restore: str | None = None
     pool: str = ""
+    # Sent by later clients, of which only this much is understood:
+    migration: Literal[False] = False
+    target: None = None
+    volume_only: Literal[False] = False
+    project: str = ""
+    expires_at: None = None
     # Read-only fields that a client sends back as it got them:
     created_at: Any = None
     location: Any = None
@@ -246,7 +252,7 @@ async def create(
         volume = volume_of(request.name)
         async with Undo() as undo:
             await host.records.volumes.insert(record)
-            undo.on_failure(_roll_back, host, storage, record)
+            undo.on_failure(roll_back, host, storage, record)
             if origin is None:
                 await storage.create(volume)
             elif there == pool:
@@ -280,7 +286,7 @@ def size_of(record: CustomVolume) -> int | None:
     return units.parse_size(record.config["size"]) if record.config.get("size") else None
 
 
-async def _roll_back(host: Host, storage: Storage, record: CustomVolume) -> None:
+async def roll_back(host: Host, storage: Storage, record: CustomVolume) -> None:
     """Files first: if they cannot be removed now, the record stays for the sweep at the next start."""
     await storage.delete(volume_of(record.own_name))
     await _table(host, record.own_name).delete(record.name)
@@ -299,9 +305,6 @@ async def update(
     async with alone(host, pool, name) as storage:
         before = await get(host, pool, name)
         precondition(writable(before))
-        if "/" in name:
-            await _describe(host, before, request, merge=merge)
-            return
         if request.restore is not None:
             await _restore(host, storage, before, request.restore)
             return
@@ -314,17 +317,6 @@ async def update(
             await storage.set_quota(volume_of(name), units.parse_size(size) if size else None)
         await host.records.volumes.replace(replace(before, config=config, description=description))
     host.events.lifecycle("storage-volume-updated", url(before))
-
-
-async def _describe(host: Host, snapshot: CustomVolume, request: VolumeWrite, *, merge: bool) -> None:
-    """Change what is said of a snapshot; all else stays as it was when it was taken."""
-    changes_it = request.config is not None and request.config != snapshot.config
-    if request.restore is not None or changes_it:
-        raise InvalidInput("a snapshot stays as it was taken: only its description can be changed")
-    if request.description is not None or not merge:
-        described = replace(snapshot, description=request.description or "")
-        await host.records.volume_snapshots.replace(described)
-    host.events.lifecycle("storage-volume-snapshot-updated", url(snapshot))
 
 
 async def _restore(host: Host, storage: Storage, volume: CustomVolume, own_name: str) -> None:
@@ -341,38 +333,9 @@ async def _refuse_if_running(host: Host, volume: CustomVolume) -> None:
             raise InvalidInput(f'volume "{volume.own_name}" is in use by container "{name}"; stop it first')
 
 
-async def snapshot(host: Host, pool: str, name: str, own_name: str) -> CustomVolume:
-    """Keep the volume as it is now; without a name it gets the next of snap0, snap1, ..."""
-    async with alone(host, pool, name) as storage:
-        volume = await get(host, pool, name)
-        taken = {s.own_name.partition("/")[2] for s in await host.records.volume_snapshots.all(volume.name)}
-        own_name = own_name or next(f"snap{n}" for n in range(len(taken) + 1) if f"snap{n}" not in taken)
-        names.check_volume(own_name)
-        if own_name in taken:
-            raise AlreadyExists(f'volume "{name}" has a snapshot "{own_name}" already')
-        record = CustomVolume(
-            name=f"{volume.name}/{own_name}",
-            created_at=datetime.now(UTC),
-            description=volume.description,
-            config=volume.config,
-            pending="create",
-        )
-        async with Undo() as undo:
-            await host.records.volume_snapshots.insert(record)
-            undo.on_failure(_roll_back, host, storage, record)
-            await storage.snapshot(volume_of(name), volume_of(record.own_name))
-            made = replace(record, pending="")
-            await host.records.volume_snapshots.replace(made)
-            undo.keep()
-    host.events.lifecycle("storage-volume-snapshot-created", url(made))
-    return made
-
-
 async def rename(host: Host, pool: str, name: str, new: str) -> CustomVolume:
-    """Give an unused volume another name; its snapshots go with it. Of a snapshot: in its volume."""
+    """Give an unused volume another name; its snapshots go with it."""
     names.check_volume(new)
-    if "/" in name:
-        return await _rename_snapshot(host, pool, name, f"{name.partition('/')[0]}/{new}")
     async with alone(host, pool, name, new) as storage:
         before = await get(host, pool, name)
         if users := await used_by(host, before):
@@ -383,7 +346,7 @@ async def rename(host: Host, pool: str, name: str, new: str) -> CustomVolume:
         async with Undo() as undo:
             begun = replace(before, name=f"{pool}/{new}", pending="rename", origin=before.name)
             await host.records.volumes.insert(begun)
-            undo.on_failure(_take_rename_back, host, storage, begun)
+            undo.on_failure(take_rename_back, host, storage, begun)
             for old in olds:
                 own = old.own_name.partition("/")[2]
                 await storage.rename(volume_of(old.own_name), volume_of(f"{new}/{own}"))
@@ -404,28 +367,7 @@ async def rename(host: Host, pool: str, name: str, new: str) -> CustomVolume:
     return after
 
 
-async def _rename_snapshot(host: Host, pool: str, name: str, new: str) -> CustomVolume:
-    async with alone(host, pool, name) as storage:
-        before = await get(host, pool, name)
-        table = host.records.volume_snapshots
-        if await table.find(f"{pool}/{new}") is not None:
-            raise AlreadyExists(f'storage pool "{pool}" has a snapshot "{new}" already')
-        async with Undo() as undo:
-            begun = replace(before, name=f"{pool}/{new}", pending="rename", origin=before.name)
-            await table.insert(begun)
-            undo.on_failure(_take_rename_back, host, storage, begun)
-            await storage.rename(volume_of(name), volume_of(new))
-            after = replace(begun, pending="", origin="")
-            batch = host.records.batch()
-            batch.replace(table, after, revision=await table.revision(after.name))
-            batch.delete(table, before.name, revision=await table.revision(before.name))
-            await batch.commit()
-            undo.keep()
-    host.events.lifecycle("storage-volume-snapshot-renamed", url(after))
-    return after
-
-
-async def _take_rename_back(host: Host, storage: Storage, begun: CustomVolume) -> None:
+async def take_rename_back(host: Host, storage: Storage, begun: CustomVolume) -> None:
     """Give files that have the new name already the old one again."""
     old = begun.origin.partition("/")[2]
     for volume in await storage.volumes():
@@ -471,7 +413,7 @@ async def _settle(host: Host, record: CustomVolume) -> None:
     try:
         storage = host.storage.get(record.pool)
         if record.pending == "rename":
-            await _take_rename_back(host, storage, record)
+            await take_rename_back(host, storage, record)
         else:
             await remove(host, record)
     except WardianError as error:

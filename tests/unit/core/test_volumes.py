@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import Faults
-from wardian.core import pools, volume_moves, volumes
+from wardian.core import pools, volume_moves, volume_snapshots, volumes
 from wardian.core.host import Host
 from wardian.core.pools import PoolWrite
 from wardian.core.travel import uncounted
@@ -25,7 +25,7 @@ async def ready(host: Host) -> Host:
         await pools.create(host, PoolWrite(name=name, driver="dir"))
     await volumes.create(host, "default", VolumeWrite(name="v1"))
     (host.storage.get("default").path(Volume("custom", "v1")) / "file").write_text("kept")
-    await volumes.snapshot(host, "default", "v1", "s1")
+    await volume_snapshots.take(host, "default", "v1", "s1")
     return host
 
 
@@ -52,7 +52,7 @@ async def copy(host: Host) -> None:
 
 
 async def snapshot(host: Host) -> None:
-    await volumes.snapshot(host, "default", "v1", "")
+    await volume_snapshots.take(host, "default", "v1", "")
 
 
 async def rename(host: Host) -> None:
@@ -60,7 +60,7 @@ async def rename(host: Host) -> None:
 
 
 async def rename_snapshot(host: Host) -> None:
-    await volumes.rename(host, "default", "v1/s1", "s2")
+    await volume_snapshots.rename(host, "default", "v1/s1", "v1/s2")
 
 
 async def copy_to_another_pool(host: Host) -> None:
