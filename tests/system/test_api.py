@@ -76,7 +76,7 @@ def one_of_each(daemon: Daemon, api: Api, name: str) -> Iterator[list[str]]:
     daemon.lxc("snapshot", name, "s 0")
     volumes = "/1.0/storage-pools/default/volumes/custom"
     api.ask("POST", volumes, {"name": "v-api", "description": "of the test"})
-    api.ask("POST", f"{volumes}/v-api/snapshots", {"name": "s0"})
+    api.run("POST", f"{volumes}/v-api/snapshots", {"name": "s0"})
     pem = a_certificate(daemon.folder / "somebody")
     made = api.ask("POST", "/1.0/certificates", {"type": "client", "certificate": pem, "name": "somebody"})
     trusted = made.headers["location"]
@@ -118,7 +118,7 @@ def test_what_can_be_written_of_snapshots_of_volumes_and_of_certificates(
     api: Api, one_of_each: list[str], tmp_path: Path
 ) -> None:
     snapshot, trusted = one_of_each[8], one_of_each[-1]
-    assert api.ask("PATCH", snapshot, {"description": "other"}).status == 200
+    assert api.run("PATCH", snapshot, {"description": "other"})["err"] == ""
     assert api.ask("GET", snapshot).metadata["description"] == "other"
     refused = api.ask("PUT", snapshot, {"config": {"size": "1MB"}})
     assert refused.status == 400 and "only its description" in refused.body["error"]
@@ -127,6 +127,18 @@ def test_what_can_be_written_of_snapshots_of_volumes_and_of_certificates(
     pem = a_certificate(tmp_path / "other")
     for wrong in ({"name": "a/b"}, {"name": ""}, {"certificate": pem}, {"type": "server"}):
         assert api.ask("PATCH", trusted, wrong).status == 400, wrong
+
+
+def test_what_an_image_or_a_container_cannot_be_made_from(api: Api, name: str) -> None:
+    image = api.ask("POST", "/1.0/images", {"source": {"type": "nonsense"}})
+    assert (image.status, image.body["error"]) == (500, "Invalid images JSON")
+    for source, status, error in (
+        ({"type": "nonsense"}, 400, "unknown source type nonsense"),
+        ({"type": "migration", "mode": "relay"}, 501, "source.mode"),
+    ):
+        made = api.ask("POST", "/1.0/containers", {"name": name, "source": source})
+        assert (made.status, made.body["error_code"]) == (status, status), source
+        assert error in made.body["error"]
 
 
 def test_the_hardware_of_the_host(api: Api) -> None:

@@ -122,7 +122,7 @@ async def _of_origin(host: Host, origin: ImageSource) -> Image | None:
 def pull(host: Host, request: ImageCreate) -> Operation:
     """Begin to fetch an image into the store. InvalidInput if it cannot be fetched as asked."""
     if request.source.type not in ("image", "url"):
-        raise InvalidInput("Invalid images JSON")
+        raise HostFailed("Invalid images JSON")  # with status 500, as specified
     origin = _origin(request.source)
     if origin is None:
         raise InvalidInput('field "source.server" is missing')

@@ -33,7 +33,7 @@ from wardian.core.operations import Operation
 from wardian.core.progress import Meter
 from wardian.core.undo import Undo, to_the_end
 from wardian.core.wire import Broken, Gone, Wire
-from wardian.errors import AlreadyExists, HostFailed, InvalidInput
+from wardian.errors import AlreadyExists, HostFailed, InvalidInput, NotImplementedHere
 from wardian.model import architectures, idmap, migration, names, server_keys
 from wardian.model.container import PARTIAL, Container, Snapshot
 from wardian.model.idmap import IdMap
@@ -114,7 +114,7 @@ def _origin(request: ContainerCreate) -> MigrationTarget | None:
     """The operation to connect to; None: we are connected to."""
     source = request.source
     if source.mode not in MODES:
-        raise InvalidInput(f'field "source.mode": "{source.mode}" is none of {", ".join(MODES)}')
+        raise NotImplementedHere(f'field "source.mode": "{source.mode}" is none of {", ".join(MODES)}')
     if source.mode == "push":
         return None
     migration.check_operation(source.operation, "source.operation")

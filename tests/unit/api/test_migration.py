@@ -64,7 +64,7 @@ async def test_a_target_waits_for_the_source_in_the_mode_push(host: Host, api: C
     await with_container(host)
     wanted = {"name": "c2", "architecture": "x86_64", "profiles": [], "source": {"type": "migration"}}
     reply = await api.ask("POST", "/1.0/containers", wanted)
-    assert reply.status == 400 and "source.mode" in reply.error
+    assert reply.status == 501 and "source.mode" in reply.error
     push = wanted | {"source": {"type": "migration", "mode": "push"}}
     reply = await api.ask("POST", "/1.0/containers", push)
     assert reply.status == 202 and set(reply.metadata["metadata"]) == {"control", "fs"}
