@@ -62,12 +62,21 @@ def test_a_container_goes_through_all_pools_and_stays_the_same(clean: Daemon) ->
         clean.lxc("start", "c1")
         assert inside(clean, "c1", "cat /root/hard; stat -c %u:%g:%h /root/file") == "second\n7:8:2"
         clean.lxc("stop", "-f", "c1")
+    clean.lxc("init", "bb", "taken")
+    assert "already exists" in clean.error("move", "c1", "taken", "-s", "default")
+    assert pool_of(clean, "c1") == "fast2"  # it is refused before anything moves
+    clean.lxc("delete", "taken")
     clean.lxc("move", "c1", "c2", "-s", "default")
     assert clean.lxc("config", "get", "c2", "volatile.eth0.hwaddr") == mac
     clean.lxc("restore", "c2", "s1")
     clean.lxc("start", "c2")
     assert inside(clean, "c2", "cat /root/file") == "first"
     assert "does not exist" in clean.error("move", "c2", "-s", "nowhere")
+    clean.lxc("stop", "-f", "c2")
+    sent = {"name": "c2", "migration": True, "live": False, "instance_only": False, "container_only": False}
+    begun = json.loads(clean.request("POST", "/1.0/instances/c2", json.dumps({**sent, "pool": "layers"})))
+    clean.request("GET", f"{begun['operation']}/wait")
+    assert pool_of(clean, "c2") == "layers"  # as later clients ask for it
 
 
 @pytest.mark.parametrize(("source", "target"), [("fast", "fast2"), ("layers", "default"), ("fast", "fast")])

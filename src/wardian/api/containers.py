@@ -16,6 +16,7 @@ from wardian.core import (
     migration_sink,
     migration_source,
     pool_moves,
+    renames,
     snapshots,
     state,
     updates,
@@ -112,12 +113,11 @@ async def post(host: Host, request: Request) -> web.Response:
     """Begin to rename it, to move it to another storage pool, or to send it to another host."""
     wanted = await request.decode(ContainerPost)
     if wanted.pool:
-        if wanted.name not in ("", request.path["name"]):
-            raise InvalidInput("a container gets another name or another storage pool, one at a time")
-        return replies.operation(await pool_moves.move(host, request.path["name"], wanted.pool))
+        name = request.path["name"]
+        return replies.operation(await pool_moves.move(host, name, wanted.pool, wanted.name))
     if wanted.migration:
         return replies.operation(await migration_source.send(host, request.path["name"], "", wanted))
-    return replies.operation(await copies.rename(host, request.path["name"], wanted.name))
+    return replies.operation(await renames.begin(host, request.path["name"], wanted.name))
 
 
 async def delete(host: Host, request: Request) -> web.Response:

@@ -75,9 +75,11 @@ def move(session: Session, values: Values, words: list[str]) -> int:
     if pool:
         if "/" in origin.name:
             raise ApiError("a snapshot stays in the storage pool of its container")
-        session.run(origin.daemon, "POST", container_url(origin.name), {"pool": pool})
-        if goal.name in ("", origin.name):
-            return 0
+        if "/" in goal.name:
+            raise ApiError("Invalid container name")
+        wanted = {"pool": pool, "name": goal.name or origin.name}
+        session.run(origin.daemon, "POST", container_url(origin.name), wanted)
+        return 0
     daemon, source, target = origin.daemon, origin.name, goal.name
     container, slash, _ = source.partition("/")
     if slash:

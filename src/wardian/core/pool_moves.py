@@ -11,7 +11,7 @@ from secrets import token_hex
 
 from msgspec.structs import replace
 
-from wardian.core import containers, foreign, owners, places, snapshots, travel
+from wardian.core import containers, foreign, owners, places, renames, snapshots, travel
 from wardian.core.containers import volume
 from wardian.core.host import Host
 from wardian.core.operations import Operation
@@ -55,27 +55,40 @@ def with_root_of(container: Container, found: Devices) -> Devices:
 # --- move --------------------------------------------------------------------------------------
 
 
-async def move(host: Host, name: str, pool: str) -> Operation:
-    """Begin to move a stopped container, with its snapshots, to another pool."""
+async def move(host: Host, name: str, pool: str, new: str = "") -> Operation:
+    """Begin to move a stopped container, with its snapshots, to another pool.
+
+    new: the name that it gets once it is there, if not the one that it has.
+    """
     await _moved(host, await containers.get(host, name), pool)
+    if new not in ("", name):
+        await renames.check_name(host, new)
 
     async def work(operation: Operation) -> None:
-        async with AsyncExitStack() as held:
-            await held.enter_async_context(host.operations.lock(name, "move"))
-            if name in host.running:
-                raise InvalidInput(f'container "{name}" runs; stop it to move it to another storage pool')
-            along = await held.enter_async_context(snapshots.all_locked(host, name, "move"))
-            if (await containers.get(host, name)).pending == "move":  # the old files could not be removed
-                await finish(host, await containers.get(host, name))
-            container = await containers.get(host, name)
-            after = await _moved(host, container, pool)
-            await host.files.leave(name)
-            await _move(host, container, after, along, travel.counted(operation, STAGE))
-        host.events.lifecycle("container-updated", containers.url(name))
+        await _into(host, name, pool, operation)
+        if new not in ("", name):
+            operation.may_cancel = False
+            await renames.give_name(host, name, new)
 
     return host.operations.start(
         "Moving container", work, resources=containers.resources(name), may_cancel=True
     )
+
+
+async def _into(host: Host, name: str, pool: str, operation: Operation) -> None:
+    """Do it, holding the container and its snapshots."""
+    async with AsyncExitStack() as held:
+        await held.enter_async_context(host.operations.lock(name, "move"))
+        if name in host.running:
+            raise InvalidInput(f'container "{name}" runs; stop it to move it to another storage pool')
+        along = await held.enter_async_context(snapshots.all_locked(host, name, "move"))
+        if (await containers.get(host, name)).pending == "move":  # the old files could not be removed
+            await finish(host, await containers.get(host, name))
+        container = await containers.get(host, name)
+        after = await _moved(host, container, pool)
+        await host.files.leave(name)
+        await _move(host, container, after, along, travel.counted(operation, STAGE))
+    host.events.lifecycle("container-updated", containers.url(name))
 
 
 async def _moved(host: Host, container: Container, pool: str) -> Container:

@@ -5,7 +5,7 @@ A record says in `pending` what was under way. What it says there is enough: not
 
 import logging
 
-from wardian.core import containers, copies, memory, migration_sink, owners, partial, pool_moves, snapshots
+from wardian.core import containers, memory, migration_sink, owners, partial, pool_moves, renames, snapshots
 from wardian.core.host import Host
 from wardian.errors import WardianError
 from wardian.model.container import PARTIAL, Container, Snapshot
@@ -16,7 +16,7 @@ CONTAINER_STEPS = {
     "create": containers.discard,
     "receive": partial.keep_or_discard,
     "delete": containers.remove,
-    "rename": copies.finish_rename,
+    "rename": renames.finish,
     "restore": snapshots.finish_restore,
     "move": pool_moves.finish,
     memory.ARRIVING: migration_sink.finish_arrival,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import Faults
-from wardian.core import containers, copies, pools, recovery, snapshots
+from wardian.core import containers, copies, pools, recovery, renames, snapshots
 from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.pools import PoolWrite
@@ -63,7 +63,7 @@ async def copy(host: Host) -> None:
 
 
 async def rename(host: Host) -> None:
-    await finished(await copies.rename(host, "c1", "c2"))
+    await finished(await renames.begin(host, "c1", "c2"))
 
 
 async def rename_snapshot(host: Host) -> None:
