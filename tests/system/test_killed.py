@@ -87,7 +87,7 @@ def test_what_was_being_made_is_gone(
 
 CARRIED_OUT = [
     ("dir", "wardian.drivers.storage.folders:exchange", ["restore", "c1", "s1"], "since s1", ""),
-    ("dir", "wardian.core.copies:_settle", ["move", "c1", "k1"], "containers/c1", "containers/k1"),
+    ("dir", "wardian.core.renames:_settle", ["move", "c1", "k1"], "containers/c1", "containers/k1"),
     ("dir", REMOVED["dir"], ["delete", "k1/s1"], "snapshots/k1/s1", ""),
     ("dir", REMOVED["dir"], ["delete", "k1"], "containers/k1", ""),
     ("dir", REMOVED["dir"], ["image", "delete", "bb"], "images/BB", ""),
