@@ -1,8 +1,11 @@
 """Images that travel between two hosts: pulled, relayed, public, private; and what launches from them."""
 
+import contextlib
 import copy
 import json
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -206,3 +209,61 @@ def test_nothing_of_a_broken_transfer_is_kept(user: Daemon, far: Far) -> None:
     assert images(user) == []
     left = subprocess.run(["ls", "-A", user.folder / "lxd/images"], capture_output=True, check=True)
     assert left.stdout == b""
+
+
+class Breaking:
+    """A way to a host that breaks the first connection that has brought so many bytes."""
+
+    def __init__(self, port: int, limit: int) -> None:
+        self._port, self._limit, self.broken = port, limit, 0
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"https://127.0.0.1:{self._listening.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._listening.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                ours, _ = self._listening.accept()
+                there = socket.create_connection(("127.0.0.1", self._port))
+                for source, target, counts in ((ours, there, False), (there, ours, True)):
+                    threading.Thread(target=self._pass, args=(source, target, counts), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, counts: bool) -> None:
+        passed = 0
+        with contextlib.suppress(OSError):
+            while data := source.recv(16384):
+                target.sendall(data)
+                passed += len(data)
+                if counts and not self.broken and passed > self._limit:
+                    self.broken += 1
+                    break
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        source.close()
+
+
+def test_a_private_image_of_two_files_goes_on_where_its_way_broke(user: Daemon, far: Far) -> None:
+    fingerprint = image(far.daemon, "two")["fingerprint"]
+    way = Breaking(far.port, 200_000)
+
+    def fetched(secret: str) -> dict[str, object]:
+        certificate = json.loads(far.daemon.request("GET", "/1.0"))["metadata"]["environment"]["certificate"]
+        source = {"type": "image", "mode": "pull", "protocol": "lxd", "server": way.url, "secret": secret}
+        body = {"source": {**source, "fingerprint": fingerprint, "certificate": certificate}}
+        begun = json.loads(user.request("POST", "/1.0/images", json.dumps(body)))
+        ended: dict[str, object] = json.loads(user.request("GET", f"{begun['operation']}/wait"))["metadata"]
+        return ended
+
+    given = json.loads(far.daemon.request("POST", f"/1.0/images/{fingerprint}/secret"))["metadata"]
+    try:
+        assert fetched(given["metadata"]["secret"])["err"] == ""
+    finally:
+        way.close()
+    assert way.broken == 1
+    assert [found["fingerprint"] for found in images(user)] == [fingerprint]
+    used = json.loads(far.daemon.request("GET", f"/1.0/operations/{given['id']}"))
+    assert used["metadata"] is None or used["metadata"]["status"] == "Cancelled"

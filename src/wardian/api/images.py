@@ -23,6 +23,8 @@ from wardian.model.units import is_true
 from wardian.ports.rootfs import ImageFiles
 
 CHUNK = 1024 * 1024
+PARTS = ("metadata", "rootfs")
+"""The files of an image that has two."""
 
 
 async def list_images(host: Host, request: Request) -> web.Response:
@@ -158,25 +160,55 @@ async def secret(host: Host, request: Request) -> web.Response:
 
 
 async def export(host: Host, request: Request) -> web.StreamResponse:
-    """The image's file, or both files as multipart."""
+    """The image's file, or both files as multipart; with `part` one of both.
+
+    One file goes on where it broke off, by Range; of two, each does, as a part.
+    """
     image = await _image(host, request)
-    place = images.files(host, image)
+    place, part = images.files(host, image), request.query.get("part", "")
     metadata_name = f"{image.fingerprint}.{_extension(host, place.metadata)}"
     if place.rootfs is None:
-        return replies.file(place.metadata, Content_Disposition=f"inline;filename={metadata_name}")
+        answer = await _send(request, place.metadata, metadata_name)
+    elif part:
+        if part not in PARTS:
+            raise InvalidInput(f'"part" is {" or ".join(PARTS)}, not "{part}"')
+        rootfs_name = f"{image.fingerprint}.{_extension(host, place.rootfs)}"
+        answer = await (
+            _send(request, place.metadata, f"meta-{metadata_name}")
+            if part == PARTS[0]
+            else _send(request, place.rootfs, rootfs_name)
+        )
+    else:
+        answer = await _send_both(host, request, image, place.metadata, place.rootfs)
+    if part != PARTS[0]:  # to its end: the last file of the image
+        image_secrets.used(host, image, request.query.get("secret", ""))
+    return answer
+
+
+async def _send(request: Request, path: Path, name: str) -> web.StreamResponse:
+    """Send a file, or the rest of it that is asked for."""
+    answer = replies.file(path, Content_Disposition=f"inline;filename={name}")
+    await answer.prepare(request.raw)
+    return answer
+
+
+async def _send_both(
+    host: Host, request: Request, image: Image, metadata: Path, rootfs: Path
+) -> web.StreamResponse:
     with (
         MultipartWriter("form-data") as writer,
-        open(place.metadata, "rb") as meta,
-        open(place.rootfs, "rb") as root,
+        open(metadata, "rb") as meta,
+        open(rootfs, "rb") as root,
     ):
-        rootfs_name = f"{image.fingerprint}.{_extension(host, place.rootfs)}"
         for file, name, filename in (
-            (meta, "metadata", f"meta-{metadata_name}"),
-            (root, "rootfs", rootfs_name),
+            (meta, PARTS[0], f"meta-{image.fingerprint}.{_extension(host, metadata)}"),
+            (root, PARTS[1], f"{image.fingerprint}.{_extension(host, rootfs)}"),
         ):
             part = writer.append(file, {"Content-Type": "application/octet-stream"})
             part.set_content_disposition("form-data", name=name, filename=filename)
-        response = web.StreamResponse(headers={"Content-Type": writer.content_type})
+        response = web.StreamResponse(
+            headers={"Content-Type": writer.content_type, "X-LXD-parts": ", ".join(PARTS)}
+        )
         response.content_length = writer.size
         await response.prepare(request.raw)
         await writer.write(response)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Secrets with which somebody who is not trusted may fetch one private image, once."""
+"""Secrets with which somebody who is not trusted may fetch one private image, once as a whole."""
 
 import asyncio
 import secrets
@@ -29,19 +29,27 @@ def issue(host: Host, image: Image) -> Operation:
 
 
 def opens(host: Host, image: Image, secret: str) -> bool:
-    """Whether the secret is one for this image. The first use ends it.
+    """Whether the secret is one for this image that has not been used up."""
+    return _find(host, image, secret) is not None
 
-    While its operation can still be asked for, some seconds, it goes on to count: a client asks for
-    the image, then for its files.
+
+def used(host: Host, image: Image, secret: str) -> None:
+    """All of the image has been sent for this secret, if it is one: that was the one time.
+
+    Not before: a transfer that breaks off is gone on with. While its operation can still be asked for, some
+    seconds, it goes on to count: the last bytes may have been lost on the way.
     """
+    operation = _find(host, image, secret)
+    if operation is not None and operation.status == "Running":
+        host.operations.cancel(operation.id)
+
+
+def _find(host: Host, image: Image, secret: str) -> Operation | None:
     for operation in host.operations.all():
-        if operation.kind != "token" or images.url(image.fingerprint) not in operation.resources.get(
-            "images", ()
-        ):
+        if operation.kind != "token" or operation.status == "Success":
             continue
         known = str(operation.metadata.get("secret", ""))
-        if known and secrets.compare_digest(known.encode(), secret.encode()):
-            if operation.status == "Running":
-                host.operations.cancel(operation.id)
-            return operation.status != "Success"
-    return False
+        is_for_it = images.url(image.fingerprint) in operation.resources.get("images", ())
+        if is_for_it and known and secrets.compare_digest(known.encode(), secret.encode()):
+            return operation
+    return None

@@ -91,10 +91,79 @@ async def test_the_one_file_of_an_image_of_another_host_goes_on_too(
     limit = len(CONTENT)
     assert await web.bundle(f"{server.url}/file", PLAIN, targets, lambda _: None, limit=limit) == 1
     assert targets[0].read_bytes() == CONTENT and not targets[1].exists()
-    server.answers["/file?secret=x"] = cut_at(100, 200_000)
-    with pytest.raises(HostFailed):
-        await web.bundle(f"{server.url}/file?secret=x", PLAIN, targets[1:], lambda _: None, limit=limit)
-    assert len(server.requests) == 4, "a secret opens it once"
+
+
+METADATA = b"metadata" * 100
+BOTH = {"metadata": METADATA, "rootfs": CONTENT}
+
+
+def two_files(cut: int, broken: list[str]) -> tuple[Answer, Answer]:
+    """(all at once, cut there; one file by its name and from where it is asked for), as a daemon answers."""
+    head = "--b\r\nContent-Type: application/octet-stream\r\nContent-Length: {}\r\n\r\n"
+    whole = (
+        b"".join(head.format(len(part)).encode() + part + b"\r\n" for part in BOTH.values()) + b"--b--\r\n"
+    )
+
+    def at_once(handler: Handler) -> None:
+        names = {"X_LXD_parts": "metadata, rootfs"} if not broken else {}
+        kind = "multipart/form-data; boundary=b"
+        handler.head(200, Content_Type=kind, Content_Length=str(len(whole)), **names)
+        handler.wfile.write(whole[:cut])
+
+    def one(handler: Handler) -> None:
+        content, start = BOTH[handler.path.rpartition("part=")[2]], handler.range_start()
+        if start == len(content):
+            handler.head(416, Content_Range=f"bytes */{start}", Content_Length="0")
+            return
+        partly = {"Content_Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
+        handler.head(206 if start else 200, Content_Length=str(len(content) - start), **partly)
+        handler.wfile.write(content[start:])
+
+    return at_once, one
+
+
+HEAD = 80
+ROOT_BEGINS = HEAD + len(METADATA) + HEAD
+
+
+@pytest.mark.parametrize("cut", [0, 10, HEAD + 100, HEAD + len(METADATA), ROOT_BEGINS + 1_000_000, -9, -5])
+async def test_both_files_of_an_image_of_another_host_go_on_where_they_broke(
+    web: WebDownloads, server: WebServer, tmp_path: Path, cut: int
+) -> None:
+    at_once, one = two_files(cut, [])
+    server.answers["/export?secret=x"] = at_once
+    for name in BOTH:
+        server.answers[f"/export?secret=x&part={name}"] = one
+    targets, seen = [tmp_path / "meta", tmp_path / "rootfs"], [0]
+    limit = len(METADATA) + len(CONTENT)
+    url = f"{server.url}/export?secret=x"
+    assert await web.bundle(url, PLAIN, targets, seen.append, limit=limit) == 2
+    assert [target.read_bytes() for target in targets] == list(BOTH.values())
+    assert seen[-1] == limit or cut == -5
+    asked = [path for _, path, _ in server.requests]  # what was on the way when it broke may be lost
+    parts = [f"{url.removeprefix(server.url)}&part={name}" for name in BOTH]
+    assert asked[1:] in ([], parts[1:], parts)
+
+
+async def test_a_host_that_gives_no_single_files_is_not_asked_for_them(
+    web: WebDownloads, server: WebServer, tmp_path: Path
+) -> None:
+    server.answers["/export"], _ = two_files(ROOT_BEGINS + 5, ["x"])
+    targets = [tmp_path / "meta", tmp_path / "rootfs"]
+    with pytest.raises(HostFailed, match="breaks off"):
+        await web.bundle(f"{server.url}/export", PLAIN, targets, lambda _: None, limit=4_000_000)
+    assert len(server.requests) == 1
+
+
+async def test_a_part_that_is_larger_than_announced_is_refused(
+    web: WebDownloads, server: WebServer, tmp_path: Path
+) -> None:
+    server.answers["/export"], one = two_files(ROOT_BEGINS + 1_000_000, [])
+    for name in BOTH:
+        server.answers[f"/export?part={name}"] = one
+    targets = [tmp_path / "meta", tmp_path / "rootfs"]
+    with pytest.raises(InvalidInput, match="larger than"):
+        await web.bundle(f"{server.url}/export", PLAIN, targets, lambda _: None, limit=len(CONTENT))
 
 
 async def test_a_server_that_always_breaks_off_is_given_up(

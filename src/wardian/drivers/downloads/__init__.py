@@ -136,7 +136,7 @@ class WebDownloads:
                 barren = barren + 1 if cut.slow or transfer.position <= before else 0
                 if barren >= BARREN_TRIES:
                     raise transfer.broken() from cut
-                log.info("%s broke off after %d bytes; going on", transfer.url, transfer.position)
+                log.info("%s broke off after %d bytes; going on", shown(transfer.url), transfer.position)
         raise transfer.broken()
 
     async def bundle(
@@ -145,19 +145,52 @@ class WebDownloads:
         """See ports.Downloads."""
         async with AsyncExitStack() as held:
             session = await held.enter_async_context(self._session(via))
+            parts = Bundle(url, limit, received)
             async with explained(url, via), answered(session, "GET", url, via, {}) as answer:
                 check_status(answer, url, (200,))
                 if answer.content_type.startswith("multipart/") or not _may_go_on(answer, limit):
-                    return await Bundle(url, limit, received).write(answer, targets)
-                file = held.enter_context(open(targets[0], "xb"))  # noqa: SIM115
-                transfer = Transfer(file, url, Expected("", limit), received)
-                transfer.begin(answer)
-                with suppress(*LINE_ERRORS, Cut):
-                    await transfer.drain(answer.content)
+                    try:
+                        return await parts.write(answer, targets)
+                    except LINE_ERRORS:
+                        if len(parts.offered) != len(targets):
+                            raise
+                    transfer = None
+                else:
+                    file = held.enter_context(open(targets[0], "xb"))  # noqa: SIM115
+                    transfer = Transfer(file, url, Expected("", limit), received)
+                    transfer.begin(answer)
+                    with suppress(*LINE_ERRORS, Cut):
+                        await transfer.drain(answer.content)
+            if transfer is None:
+                return await self._rest(session, via, url, parts.offered, targets, received, limit)
             if transfer.is_short:
                 log.info("%s broke off after %d bytes; going on", shown(url), transfer.position)
                 await self._complete(session, via, transfer)
             return 1
+
+    async def _rest(
+        self,
+        session: aiohttp.ClientSession,
+        via: Via,
+        url: str,
+        names: Sequence[str],
+        targets: Sequence[Path],
+        received: Received,
+        limit: int,
+    ) -> int:
+        """Go on with the files of an answer that broke off: of each what is missing, by its name."""
+        before = 0
+        for number, (name, target) in enumerate(zip(names, targets, strict=True)):
+            is_whole = number + 1 < len(targets) and targets[number + 1].exists()
+            if not is_whole:
+                part = f"{url}{'&' if '?' in url else '?'}part={name}"
+                log.info("%s broke off; going on with %s", shown(url), name)
+                with open(target, "ab") as file:
+                    counted = _after(before, received)
+                    transfer = Transfer(file, part, Expected("", None), counted, most=limit - before)
+                    await self._complete(session, via, transfer)
+            before += target.stat().st_size
+        return len(targets)
 
     async def _continue(self, session: aiohttp.ClientSession, via: Via, transfer: "Transfer") -> None:
         """Fetch what is missing. Cut if it breaks off."""
@@ -167,6 +200,8 @@ class WebDownloads:
                 explained(url, via),
                 answered(session, "GET", url, via, transfer.conditions()) as answer,
             ):
+                if answer.status == 416 and transfer.is_all(answer):
+                    return
                 check_status(answer, url, (200, 206))
                 transfer.begin(answer)
                 await transfer.drain(answer.content)
@@ -192,9 +227,12 @@ class WebDownloads:
 
 
 def _may_go_on(answer: aiohttp.ClientResponse, size: int) -> bool:
-    """Whether this is a file whose rest can be asked for: not if it is given only once, for a secret."""
-    takes_ranges = answer.headers.get("Accept-Ranges") == "bytes"
-    return takes_ranges and answer.content_length == size and "secret" not in answer.url.query
+    """Whether this is a file whose rest can be asked for."""
+    return answer.headers.get("Accept-Ranges") == "bytes" and answer.content_length == size
+
+
+def _after(before: int, received: Received) -> Received:
+    return lambda position: received(before + position)
 
 
 # --- what is kept------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The files of one answer: its body, or the parts of a multipart body, written as they come."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -13,6 +14,8 @@ from wardian.drivers.downloads.transfer import PIECE, SLOW_BYTES, SLOW_S
 from wardian.errors import HostFailed, InvalidInput
 from wardian.ports.rootfs import Received
 
+NAMES = re.compile(r"[a-z]{1,16}(, ?[a-z]{1,16})?")
+
 
 class Bundle:
     """Writes what comes, no more than `limit` bytes in all."""
@@ -20,12 +23,16 @@ class Bundle:
     def __init__(self, url: str, limit: int, received: Received) -> None:
         self._url, self._limit, self._received = url, limit, received
         self._position = 0
+        self.offered: Sequence[str] = ()
+        """What the server calls the files, where it gives each of them by itself, too."""
 
     async def write(self, answer: aiohttp.ClientResponse, targets: Sequence[Path]) -> int:
         """Write the files of an answer to new paths, in order; how many there were."""
         if not answer.content_type.startswith("multipart/"):
             await self._file(targets[0], answer.content.readany)
             return 1
+        names = answer.headers.get("X-LXD-parts", "")
+        self.offered = [name.strip() for name in names.split(",")] if NAMES.fullmatch(names) else ()
         try:
             return await self._parts(aiohttp.MultipartReader.from_response(answer), targets)
         except (ValueError, AssertionError) as error:

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import aiohttp
 
-from wardian.drivers.downloads.requests import LINE_ERRORS, host_of
+from wardian.drivers.downloads.requests import LINE_ERRORS, host_of, shown
 from wardian.errors import HostFailed, InvalidInput
 from wardian.ports.downloads import Expected
 from wardian.ports.rootfs import Received
@@ -31,15 +31,25 @@ class Cut(Exception):
 class Transfer:
     """A file as far as it is here: bytes on disk, and their hash."""
 
-    def __init__(self, file: BinaryIO, url: str, expected: Expected, received: Received) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        url: str,
+        expected: Expected,
+        received: Received,
+        *,
+        most: int = FILE_BYTES,
+    ) -> None:
+        """file: at the end of what is here, which is not hashed; most: bytes, where no size is expected."""
         self.url = url
-        self.position = 0
-        self.has_begun = False
+        self.position = file.tell()
+        self.has_begun = self.position > 0
         """Whether the server has ever answered: then it is worth asking again."""
+        self._bound = most
         self._file, self._expected, self._received = file, expected, received
         self._digest = hashlib.sha256()
         self._etag = ""
-        self._most = FILE_BYTES if expected.size is None else expected.size
+        self._most = most if expected.size is None else expected.size
 
     def conditions(self) -> dict[str, str]:
         """Headers that ask for the rest, and for all of it should it be another file by now."""
@@ -48,6 +58,10 @@ class Transfer:
         found = {"Range": f"bytes={self.position}-"}
         return found | ({"If-Range": self._etag} if self._etag else {})
 
+    def is_all(self, answer: aiohttp.ClientResponse) -> bool:
+        """Whether the server, which has no more to send, means that all is here (RFC 9110, 15.5.17)."""
+        return answer.headers.get("Content-Range") == f"bytes */{self.position}"
+
     def begin(self, answer: aiohttp.ClientResponse) -> None:
         """Take note of an answer: it goes on where we are, or all is sent anew."""
         self.has_begun = True
@@ -55,7 +69,7 @@ class Transfer:
             match = RANGE.fullmatch(answer.headers.get("Content-Range", ""))
             if match is None or int(match[1]) != self.position:
                 raise HostFailed(
-                    f'{host_of(self.url)} sends another part of "{self.url}" than it was asked for'
+                    f'{host_of(self.url)} sends another part of "{shown(self.url)}" than it was asked for'
                 )
         elif self.position:
             self._file.seek(0)
@@ -67,10 +81,10 @@ class Transfer:
         if length is None:
             return
         if self._expected.size is None:
-            self._most = min(FILE_BYTES, self.position + length)
+            self._most = min(self._bound, self.position + length)
         elif self.position + length != self._expected.size:
             said, found = self._expected.size, self.position + length
-            raise InvalidInput(f'"{self.url}" has {found} bytes, not the {said} announced for it')
+            raise InvalidInput(f'"{shown(self.url)}" has {found} bytes, not the {said} announced for it')
 
     async def drain(self, stream: aiohttp.StreamReader) -> None:
         """Write what comes; what came before a failure is written too."""
@@ -81,7 +95,7 @@ class Transfer:
                 piece += data
                 if self.position + len(piece) > self._most:
                     raise InvalidInput(
-                        f'"{self.url}" is larger than the {self._most} bytes announced for it'
+                        f'"{shown(self.url)}" is larger than the {self._most} bytes announced for it'
                     )
                 if len(piece) >= PIECE:
                     await self._write(bytes(piece))
@@ -115,13 +129,13 @@ class Transfer:
         found = self._digest.hexdigest()
         if found != self._expected.sha256:
             raise InvalidInput(
-                f'"{self.url}" is not the file that was announced: its sha256 is {found}, '
+                f'"{shown(self.url)}" is not the file that was announced: its sha256 is {found}, '
                 f"not {self._expected.sha256}"
             )
 
     def broken(self) -> HostFailed:
         """The failure of a transfer that breaks off whenever it is resumed."""
         return HostFailed(
-            f'{host_of(self.url)} breaks off "{self.url}" after {self.position} bytes, '
+            f'{host_of(self.url)} breaks off "{shown(self.url)}" after {self.position} bytes, '
             "again and again; try again later"
         )
