@@ -35,7 +35,7 @@ def parser() -> Parser:
     """The grammar of the command line."""
     common, daemon = _common_flags(), _daemon_flags()
     top = Parser(prog="lxd", usage=USAGE, description=DESCRIPTION, epilog=EXAMPLES, parents=[common, daemon])
-    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", prog="lxd")
 
     def add(name: str, help: str, *parents: Parser, epilog: str = "") -> Parser:
         made: Parser = commands.add_parser(
