@@ -87,3 +87,58 @@ def test_our_certificate_is_made_once_and_never_replaced(folder: Path) -> None:
     (folder / "client.key").unlink()
     with pytest.raises(ApiError, match=r"client\.key"):
         config.make_identity()
+
+
+@pytest.fixture
+def always_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "SETTLED_NS", 0)
+
+
+@pytest.mark.usefixtures("always_settled")
+def test_what_the_file_says_is_remembered_without_the_yaml_library(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.mkdir()
+    (folder / "config.yml").write_text("aliases: {ls: list}\n")
+    assert config.load().aliases == {"ls": "list"}
+    monkeypatch.setattr(yaml, "safe_load", lambda _: pytest.fail("parsed again"))
+    assert config.load().aliases == {"ls": "list"}
+
+
+@pytest.mark.usefixtures("always_settled")
+def test_a_changed_or_replaced_file_is_read_again(folder: Path) -> None:
+    folder.mkdir()
+    file = folder / "config.yml"
+    file.write_text("aliases: {ls: list}\n")
+    assert config.load().aliases == {"ls": "list"}
+    file.write_text("aliases: {ls: info}\n")
+    assert config.load().aliases == {"ls": "info"}
+    (folder / "other").write_text("aliases: {ls: stop}\n")
+    (folder / "other").rename(file)
+    assert config.load().aliases == {"ls": "stop"}
+    file.unlink()
+    assert config.load().aliases == {}
+
+
+def test_what_was_written_just_now_is_not_remembered(folder: Path) -> None:
+    add("far")
+    assert "far" in config.load().remotes
+    assert not (folder / "config.yml.cache").exists()
+
+
+@pytest.mark.usefixtures("always_settled")
+@pytest.mark.parametrize("text", ["aliases: {1: list}\n", "when: 2020-01-01\n", "{}\n"])
+def test_content_that_json_cannot_say_is_read_each_time(folder: Path, text: str) -> None:
+    folder.mkdir()
+    (folder / "config.yml").write_text(text)
+    first = config.load()
+    assert vars(config.load())["aliases"] == first.aliases
+
+
+@pytest.mark.usefixtures("always_settled")
+@pytest.mark.parametrize("text", ["", "{", "[1]", "[[1, 2], {}]", "null", "[[], []]"])
+def test_a_broken_memory_is_passed_over(folder: Path, text: str) -> None:
+    folder.mkdir()
+    (folder / "config.yml").write_text("aliases: {ls: list}\n")
+    (folder / "config.yml.cache").write_text(text)
+    assert config.load().aliases == {"ls": "list"}
