@@ -31,7 +31,8 @@ QUIET_WITHIN_S = 5.0
 
 
 def wait_quiet() -> None:
-    """Return once the processors have had next to nothing to do for a moment, or after a while."""
+    """Return once all is on disk and the processors have had next to nothing to do, or after a while."""
+    os.sync()
     deadline = time.monotonic() + QUIET_WITHIN_S
     idle, total = processor_time()
     while time.monotonic() < deadline:
