@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.system import busybox
 
@@ -141,9 +142,15 @@ profiles:
         raise AssertionError(f"{name} has no address: {self.lxc('info', name)}")
 
     def wait_idle(self) -> None:
-        """Return once nothing is under way any more."""
-        while running := json.loads(self.request("GET", "/1.0/operations"))["metadata"].get("running"):
-            self.request("GET", f"{running[0]}/wait?timeout={READY_S}")
+        """Return once nothing is under way any more; tokens wait for whoever has them."""
+        while running := [one["id"] for one in self.operations() if one["class"] != "token"]:
+            self.request("GET", f"/1.0/operations/{running[0]}/wait?timeout={READY_S}")
+
+    def operations(self) -> list[dict[str, Any]]:
+        """Those that run."""
+        listed = json.loads(self.request("GET", "/1.0/operations?recursion=1"))["metadata"]
+        found: list[dict[str, Any]] = listed.get("running", [])
+        return found
 
     def import_busybox(self, alias: str = "bb") -> str:
         """Import the test image; its fingerprint."""

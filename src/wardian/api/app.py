@@ -26,6 +26,7 @@ from wardian.api import (
     pools,
     profiles,
     replies,
+    rights,
     server,
     snapshots,
     volumes,
@@ -34,7 +35,7 @@ from wardian.api.conversations import Crowd
 from wardian.api.routes import Request, Route
 from wardian.core.host import Host
 from wardian.core.server import allowed_origins
-from wardian.errors import Forbidden, NotFound, NotImplementedHere, WardianError, unforeseen
+from wardian.errors import NotFound, NotImplementedHere, WardianError, unforeseen
 
 log = logging.getLogger(__name__)
 
@@ -100,9 +101,9 @@ def _endpoint(host: Host, crowd: Crowd, route: Route) -> Endpoint:
         conversation = conversations.of(raw)
         try:
             with conversations.answering(conversation):
-                request = Request(raw, await auth.identify(host, crowd, raw, conversation))
-                if not (request.trusted or route.guest):
-                    raise Forbidden()
+                caller = await auth.identify(host, crowd, raw, conversation)
+                named = raw.match_info.get("name", "") if route.within else ""
+                request = Request(raw, rights.check(caller, route, named))
                 if not (route.early or route.verb == "GET"):
                     await host.ready.wait()
                 return await route.handler(host, request)

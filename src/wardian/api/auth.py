@@ -14,6 +14,7 @@ from aiohttp import web
 from wardian.api.conversations import Conversation, Crowd
 from wardian.core import server, trust
 from wardian.core.host import Host
+from wardian.model.access import FULL, Access
 
 OWN_PAGES = ("", "none", "same-origin")
 """Sec-Fetch-Site of a request that no other site's page has made: absent, typed in, or our own."""
@@ -30,6 +31,8 @@ class Caller:
     """Whom to count tries for: address or subnet; empty if not known."""
     certificate: bytes = b""
     """DER, as shown in the TLS handshake; empty: none."""
+    access: Access = FULL
+    """What it may do, if it is trusted."""
 
 
 async def identify(
@@ -41,12 +44,13 @@ async def identify(
         peer = transport.get_extra_info("socket") if transport is not None else None
         local = peer is not None and peer.family == socket.AF_UNIX
         return Caller(trusted=local, local=local)
-    known = await trust.is_trusted(host, conversation.certificate)
-    crowd.judge(conversation, trusted=known)
+    access = await trust.access_of(host, conversation.certificate)
+    crowd.judge(conversation, trusted=access is not None)
     return Caller(
-        trusted=known and await _is_wanted(host, request.headers),
+        trusted=access is not None and await _is_wanted(host, request.headers),
         source=conversation.source,
         certificate=conversation.certificate,
+        access=access or FULL,
     )
 
 

@@ -63,9 +63,9 @@ PATH = "/1.0/containers/{name}/backups"
 ONE = PATH + "/{backup}"
 
 ROUTES = [
-    Route("GET", PATH, list_backups),
-    Route("POST", PATH, create),
-    Route("GET", ONE, get),
-    Route("DELETE", ONE, delete),
-    Route("GET", ONE + "/export", export),
+    Route("GET", PATH, list_backups, within=True),
+    Route("POST", PATH, create, within=True),
+    Route("GET", ONE, get, within=True),
+    Route("DELETE", ONE, delete, within=True),
+    Route("GET", ONE + "/export", export, content=True, within=True),
 ]

@@ -7,11 +7,11 @@ from aiohttp import web
 
 from wardian.api import replies
 from wardian.api.routes import Request, Route
-from wardian.core import trust
+from wardian.core import join_tokens, trust
 from wardian.core.host import Host
-from wardian.core.operations import Operation
 from wardian.errors import InvalidInput
-from wardian.model import certificates
+from wardian.model import access, certificates
+from wardian.model.access import Access
 from wardian.model.trust import Certificate
 
 PREFIX = "/1.0/certificates"
@@ -28,8 +28,11 @@ class CertificatePost(msgspec.Struct, forbid_unknown_fields=True):
     trust_token: str = ""
     token: bool = False
     """True: make a join token instead of adding a certificate."""
-    expiry: str = trust.TOKEN_EXPIRY
+    expiry: str = join_tokens.EXPIRY
     """Of a join token, as in `24h`."""
+    read_only: bool = False
+    containers: list[str] | None = None
+    """What the certificate may do (model.access)."""
     # Sent by later clients:
     restricted: bool = False
     projects: list[str] | None = None
@@ -41,6 +44,8 @@ class CertificateUpdate(msgspec.Struct, forbid_unknown_fields=True):
     name: str | None = None
     type: Literal["client"] | None = None
     certificate: str | None = None
+    read_only: bool | None = None
+    containers: list[str] | msgspec.UnsetType | None = msgspec.UNSET
     # Sent by later clients:
     restricted: Literal[False] | None = None
     projects: list[str] | None = None
@@ -48,13 +53,12 @@ class CertificateUpdate(msgspec.Struct, forbid_unknown_fields=True):
     fingerprint: Any = None
 
 
-def render(certificate: Certificate) -> dict[str, str]:
+def render(certificate: Certificate) -> dict[str, Any]:
     """The object of the API."""
     return {
         "certificate": certificate.certificate,
         "fingerprint": certificate.fingerprint,
-        "name": certificate.name,
-        "type": certificate.type,
+        **trust.writable(certificate),
     }
 
 
@@ -69,8 +73,9 @@ async def list_certificates(host: Host, request: Request) -> web.Response:
 async def create(host: Host, request: Request) -> web.Response:
     """Add a certificate or make a join token; a guest needs the trust password or a token."""
     wanted = await request.decode(CertificatePost)
+    rights = access.make(read_only=wanted.read_only, containers=wanted.containers)
     if request.trusted and wanted.token:
-        return await _invite(host, wanted)
+        return replies.operation(await join_tokens.invite(host, wanted.name, wanted.expiry, rights))
     admission = trust.Admission("")
     if not request.trusted:
         secret = wanted.trust_token or wanted.password
@@ -82,7 +87,7 @@ async def create(host: Host, request: Request) -> web.Response:
         raise InvalidInput('fields "restricted" and "projects" are not available in this version')
     der = _shown(wanted, request)
     name = admission.name or wanted.name or _name_of(request.caller.source)
-    made = await trust.add(host, der, name, admission.invitation)
+    made = await trust.add(host, der, name, rights, admission.invitation)
     return replies.created(f"{PREFIX}/{made.fingerprint}")
 
 
@@ -101,35 +106,13 @@ def _shown(wanted: CertificatePost, request: Request) -> bytes:
     return request.caller.certificate
 
 
-async def _invite(host: Host, wanted: CertificatePost) -> web.Response:
-    token = await trust.invite(host, wanted.name, wanted.expiry)
-
-    async def nothing(_: Operation) -> None:
-        """The token is made; the operation is how its answer is shaped for clients."""
-
-    return replies.operation(
-        host.operations.start(
-            "Executing token operation",
-            nothing,
-            kind="token",
-            metadata={
-                "secret": token.secret,
-                "fingerprint": token.fingerprint,
-                "addresses": list(token.addresses),
-                "expiresAt": token.expires_at,
-                "request": {"name": token.name, "type": "client", "token": True},
-            },
-        )
-    )
-
-
 async def get(host: Host, request: Request) -> web.Response:
     """One certificate."""
     found = await trust.get(host, request.path["fingerprint"])
     return replies.sync(render(found), etag=replies.etag_of(trust.writable(found)))
 
 
-async def _change(host: Host, request: Request, *, merge: bool) -> web.Response:
+async def _change(host: Host, request: Request, *, merge: bool) -> web.StreamResponse:
     found = await trust.get(host, request.path["fingerprint"])
     wanted = await request.decode(CertificateUpdate)
     if wanted.projects:
@@ -139,16 +122,34 @@ async def _change(host: Host, request: Request, *, merge: bool) -> web.Response:
     ):
         raise InvalidInput("a certificate cannot be replaced; add the new one, then delete this")
     name = found.name if wanted.name is None and merge else wanted.name or ""
-    await trust.rename(host, found, name, request.require_match)
-    return replies.empty()
+    rights = _rights(found.access if merge else access.FULL, wanted)
+    await trust.update(host, found, name, rights, request.require_match)
+    return replies.empty() if rights == found.access else await _parted(host, request, found.fingerprint)
 
 
-async def put(host: Host, request: Request) -> web.Response:
-    """Replace what can be written: its name."""
+async def _parted(host: Host, request: Request, fingerprint: str) -> web.StreamResponse:
+    """Answer; then end what has begun with the rights that this certificate had, this request, too."""
+    answer = replies.empty()
+    await answer.prepare(request.raw)
+    await answer.write_eof()
+    host.listener.drop(fingerprint)
+    return answer
+
+
+def _rights(present: Access, wanted: CertificateUpdate) -> Access:
+    read_only = present.read_only if wanted.read_only is None else wanted.read_only
+    containers = wanted.containers
+    if isinstance(containers, msgspec.UnsetType):
+        containers = None if present.containers is None else list(present.containers)
+    return access.make(read_only=read_only, containers=containers)
+
+
+async def put(host: Host, request: Request) -> web.StreamResponse:
+    """Replace what can be written: its name, and what it may do."""
     return await _change(host, request, merge=False)
 
 
-async def patch(host: Host, request: Request) -> web.Response:
+async def patch(host: Host, request: Request) -> web.StreamResponse:
     """Change some of it."""
     return await _change(host, request, merge=True)
 
@@ -156,23 +157,19 @@ async def patch(host: Host, request: Request) -> web.Response:
 async def delete(host: Host, request: Request) -> web.StreamResponse:
     """Trust it no longer; its connections end once this is answered."""
     removed = await trust.remove(host, request.path["fingerprint"])
-    answer = replies.empty()
-    await answer.prepare(request.raw)
-    await answer.write_eof()
-    host.listener.drop(removed.fingerprint)
-    return answer
+    return await _parted(host, request, removed.fingerprint)
 
 
 async def list_tokens(host: Host, request: Request) -> web.Response:
     """Join tokens that can still be used; without their secrets, which are not kept."""
-    found = await trust.invitations(host)
+    found = await join_tokens.valid(host)
     shown: list[dict[str, Any]] = [{"name": one.name, "expires_at": one.expires_at} for one in found]
     return replies.sync(shown)
 
 
 async def revoke_token(host: Host, request: Request) -> web.Response:
     """Make a join token useless."""
-    await trust.revoke(host, request.path["name"])
+    await join_tokens.revoke(host, request.path["name"])
     return replies.empty()
 
 

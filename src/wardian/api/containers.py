@@ -23,7 +23,7 @@ from wardian.core import (
 )
 from wardian.core.host import Host
 from wardian.core.operations import Operation
-from wardian.errors import InvalidInput, NotFound
+from wardian.errors import Forbidden, InvalidInput, NotFound
 from wardian.model import filters, names
 from wardian.model.requests import (
     ConsoleRequest,
@@ -44,12 +44,13 @@ async def list_containers(host: Host, request: Request) -> web.Response:
     """URLs, objects (recursion=1) or full objects (recursion=2, `fields` limits the parts)."""
     wanted = request.filter
     if request.recursion == 0 and not wanted:
-        return replies.sync([f"{request.prefix}/{c.name}" for c in await containers.every(host)])
+        every = [c.name for c in await containers.every(host) if request.access.reaches(c.name)]
+        return replies.sync([f"{request.prefix}/{name}" for name in every])
     asked = frozenset(request.query.get("fields", "").split(",")) - {""}
     if unknown := asked - state.FIELDS:
         raise InvalidInput(f'argument "fields": unknown part "{sorted(unknown)[0]}"')
     found = await state.listing(host, request.recursion, asked or state.FIELDS)
-    shown = [one for one in found if filters.fits(wanted, one)]
+    shown = [one for one in found if request.access.reaches(one["name"]) and filters.fits(wanted, one)]
     if request.recursion == 0:
         return replies.sync([f"{request.prefix}/{one['name']}" for one in shown])
     return replies.sync(shown)
@@ -77,8 +78,10 @@ async def get(host: Host, request: Request) -> web.Response:
 
 
 async def put(host: Host, request: Request) -> web.Response:
-    """Begin to replace the configuration; with dry-run=1 tell what that would do."""
+    """Begin to replace the configuration or restore a snapshot; with dry-run=1 tell what that would do."""
     change = await request.decode(ContainerUpdate)
+    if not (request.access.is_full or (change.restore and not request.is_dry_run)):
+        raise Forbidden("not authorized: this client may not change how containers are set up")
     if request.is_dry_run:
         return replies.sync(
             {request.path["name"]: await updates.preview(host, request.path["name"], change)}
@@ -101,7 +104,13 @@ async def _update(host: Host, request: Request, change: ContainerUpdate) -> Oper
 
     async def work(_: Operation) -> None:
         if change.restore:
-            await snapshots.restore(host, container.name, change.restore, stateful=change.stateful or False)
+            await snapshots.restore(
+                host,
+                container.name,
+                change.restore,
+                stateful=change.stateful or False,
+                may_change=request.access.is_full,
+            )
         else:
             await updates.update(host, container.name, change, precondition=request.require_match)
 
@@ -209,21 +218,21 @@ def _log_of(request: Request) -> tuple[str, str]:
 
 
 ROUTES = [
-    Route("GET", "/1.0/containers", list_containers),
+    Route("GET", "/1.0/containers", list_containers, within=True),
     Route("POST", "/1.0/containers", create),
-    Route("GET", "/1.0/containers/{name}", get),
-    Route("PUT", "/1.0/containers/{name}", put),
+    Route("GET", "/1.0/containers/{name}", get, within=True),
+    Route("PUT", "/1.0/containers/{name}", put, within=True),
     Route("PATCH", "/1.0/containers/{name}", patch),
     Route("POST", "/1.0/containers/{name}", post),
     Route("DELETE", "/1.0/containers/{name}", delete),
-    Route("GET", "/1.0/containers/{name}/state", get_state),
-    Route("PUT", "/1.0/containers/{name}/state", put_state),
-    Route("GET", "/1.0/containers/{name}/criu", get_criu),
-    Route("POST", "/1.0/containers/{name}/exec", execute),
-    Route("GET", "/1.0/containers/{name}/console", get_console),
-    Route("POST", "/1.0/containers/{name}/console", attach_console),
-    Route("DELETE", "/1.0/containers/{name}/console", clear_console),
-    Route("GET", "/1.0/containers/{name}/logs", list_logs),
-    Route("GET", "/1.0/containers/{name}/logs/{file}", get_log),
-    Route("DELETE", "/1.0/containers/{name}/logs/{file}", delete_log),
+    Route("GET", "/1.0/containers/{name}/state", get_state, within=True),
+    Route("PUT", "/1.0/containers/{name}/state", put_state, within=True),
+    Route("GET", "/1.0/containers/{name}/criu", get_criu, within=True),
+    Route("POST", "/1.0/containers/{name}/exec", execute, within=True),
+    Route("GET", "/1.0/containers/{name}/console", get_console, content=True, within=True),
+    Route("POST", "/1.0/containers/{name}/console", attach_console, within=True),
+    Route("DELETE", "/1.0/containers/{name}/console", clear_console, within=True),
+    Route("GET", "/1.0/containers/{name}/logs", list_logs, within=True),
+    Route("GET", "/1.0/containers/{name}/logs/{file}", get_log, within=True),
+    Route("DELETE", "/1.0/containers/{name}/logs/{file}", delete_log, within=True),
 ]

@@ -1,6 +1,7 @@
 """The events websocket (spec/rest-api.md section 18)."""
 
 import asyncio
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -10,6 +11,7 @@ from wardian.api.sockets import WebSocket
 from wardian.core import events
 from wardian.core.host import Host
 from wardian.errors import InvalidInput
+from wardian.model.access import Access
 
 
 async def listen(host: Host, request: Request) -> web.StreamResponse:
@@ -24,12 +26,24 @@ async def listen(host: Host, request: Request) -> web.StreamResponse:
         async with asyncio.TaskGroup() as tasks:
             reader = tasks.create_task(_notice_the_end(host, socket, listener), name="events reader")
             async for event in listener:
+                if not _is_for(request.access, event):
+                    continue
                 await socket.send(msgspec.json.encode(event).decode())
             reader.cancel()
         await socket.close()
     finally:
         host.events.unsubscribe(listener)
     return socket.response
+
+
+def _is_for(access: Access, event: dict[str, Any]) -> bool:
+    """Whether the caller may hear of it: who may use only some containers hears of these alone."""
+    if access.containers is None:
+        return True
+    told = event["metadata"]
+    if event["type"] == "operation":
+        return access.sees_resources(told["resources"])
+    return event["type"] == "lifecycle" and access.sees_source(told["source"])
 
 
 async def _notice_the_end(host: Host, socket: WebSocket, listener: events.Listener) -> None:
@@ -39,4 +53,4 @@ async def _notice_the_end(host: Host, socket: WebSocket, listener: events.Listen
     host.events.unsubscribe(listener)
 
 
-ROUTES = [Route("GET", "/1.0/events", listen)]
+ROUTES = [Route("GET", "/1.0/events", listen, within=True)]

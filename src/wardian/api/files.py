@@ -147,10 +147,10 @@ async def post_tree(host: Host, request: Request) -> web.Response:
 
 
 ROUTES = [
-    Route("GET", "/1.0/containers/{name}/files", get),
-    Route("HEAD", "/1.0/containers/{name}/files", get),
-    Route("POST", "/1.0/containers/{name}/files", post),
-    Route("DELETE", "/1.0/containers/{name}/files", delete),
-    Route("GET", "/1.0/containers/{name}/files/tree", get_tree),
-    Route("POST", "/1.0/containers/{name}/files/tree", post_tree),
+    Route("GET", "/1.0/containers/{name}/files", get, content=True, within=True),
+    Route("HEAD", "/1.0/containers/{name}/files", get, content=True, within=True),
+    Route("POST", "/1.0/containers/{name}/files", post, within=True),
+    Route("DELETE", "/1.0/containers/{name}/files", delete, within=True),
+    Route("GET", "/1.0/containers/{name}/files/tree", get_tree, content=True, within=True),
+    Route("POST", "/1.0/containers/{name}/files/tree", post_tree, within=True),
 ]

@@ -302,5 +302,5 @@ ROUTES = [
     Route("DELETE", "/1.0/images/{fingerprint}", delete),
     Route("POST", "/1.0/images/{fingerprint}/refresh", refresh),
     Route("POST", "/1.0/images/{fingerprint}/secret", secret),
-    Route("GET", "/1.0/images/{fingerprint}/export", export, guest=True),
+    Route("GET", "/1.0/images/{fingerprint}/export", export, guest=True, content=True),
 ]

@@ -53,9 +53,9 @@ def _file(request: Request) -> str:
 
 
 ROUTES = [
-    Route("GET", PATH, get),
+    Route("GET", PATH, get, within=True),
     Route("PUT", PATH, put),
-    Route("GET", PATH + "/templates", templates),
+    Route("GET", PATH + "/templates", templates, within=True),
     Route("POST", PATH + "/templates", write),
     Route("PUT", PATH + "/templates", write),
     Route("DELETE", PATH + "/templates", remove),

@@ -10,13 +10,15 @@ from wardian.api.routes import Request, Route
 from wardian.api.sockets import WebSocket
 from wardian.core.host import Host
 from wardian.core.operations import Operation
-from wardian.errors import Forbidden, InvalidInput, WardianError
+from wardian.errors import Forbidden, InvalidInput, NotFound, WardianError
 
 
 async def list_operations(host: Host, request: Request) -> web.Response:
     """All operations, grouped by lower-case status; without the secrets of their streams."""
     groups: dict[str, list[Any]] = defaultdict(list)
     for operation in host.operations.all():
+        if not request.access.sees_resources(operation.resources):
+            continue
         shown = operation.render(metadata=False) if request.recursion else operation.url
         groups[operation.status.lower()].append(shown)
     return replies.sync(groups)
@@ -24,7 +26,15 @@ async def list_operations(host: Host, request: Request) -> web.Response:
 
 async def get_operation(host: Host, request: Request) -> web.Response:
     """One operation; the secrets went to whoever started it and are not shown again."""
-    return replies.sync(host.operations.get(request.path["id"]).render(metadata=False))
+    return replies.sync(_operation(host, request).render(metadata=False))
+
+
+def _operation(host: Host, request: Request) -> Operation:
+    """The one that the path names; NotFound, too, if the caller may know nothing of it."""
+    found = host.operations.get(request.path["id"])
+    if not request.access.sees_resources(found.resources):
+        raise NotFound(f'operation "{found.id}" not found')
+    return found
 
 
 async def wait(host: Host, request: Request) -> web.Response:
@@ -34,13 +44,14 @@ async def wait(host: Host, request: Request) -> web.Response:
         timeout_s = float(text)
     except ValueError:
         raise InvalidInput(f'argument "timeout": "{text}" is not a number of seconds') from None
-    operation = await host.operations.wait(request.path["id"], timeout_s if timeout_s >= 0 else None)
+    id = _operation(host, request).id
+    operation = await host.operations.wait(id, timeout_s if timeout_s >= 0 else None)
     return replies.sync(operation.render(metadata=False))
 
 
 async def cancel(host: Host, request: Request) -> web.Response:
     """Ask an operation to stop."""
-    host.operations.cancel(request.path["id"])
+    host.operations.cancel(_operation(host, request).id)
     return replies.empty()
 
 
@@ -72,9 +83,9 @@ def _stream(host: Host, request: Request) -> tuple[Operation, str]:
 
 
 ROUTES = [
-    Route("GET", "/1.0/operations", list_operations),
-    Route("GET", "/1.0/operations/{id}", get_operation),
-    Route("DELETE", "/1.0/operations/{id}", cancel),
-    Route("GET", "/1.0/operations/{id}/wait", wait),
+    Route("GET", "/1.0/operations", list_operations, within=True),
+    Route("GET", "/1.0/operations/{id}", get_operation, within=True),
+    Route("DELETE", "/1.0/operations/{id}", cancel, within=True),
+    Route("GET", "/1.0/operations/{id}/wait", wait, within=True),
     Route("GET", "/1.0/operations/{id}/websocket", connect, guest=True),
 ]

@@ -1,7 +1,9 @@
 """Routes as data, and what a handler sees of a request.
 
 A handler is `async def name(host, request) -> response`; it decodes, calls one function of `core`
-and encodes. Every route is for trusted callers only unless it says `guest=True`.
+and encodes. Every route is for trusted callers only unless it says `guest=True`; of those, callers who
+may only look have what answers GET unless it says `content=True`, and callers who may use only some
+containers have what says `within=True`.
 """
 
 import asyncio
@@ -35,6 +37,7 @@ class Request:
         self.raw = raw
         self.caller = caller
         self.trusted = caller.trusted
+        self.access = caller.access
         self.path = raw.match_info
         self.query = raw.query
 
@@ -97,5 +100,9 @@ class Route:
     path: str
     handler: Handler
     guest: bool = False
+    content: bool = False
+    """True, of GET: gives what is in containers and images, not only what is to be said of them."""
+    within: bool = False
+    """True: also for who may use only some containers. Without a name in its path it tells of no others."""
     early: bool = False
     """True: answered before start-up is complete, like every GET; other changes wait for it."""

@@ -38,7 +38,10 @@ async def get(host: Host, request: Request) -> web.Response:
     if not request.trusted:
         return replies.sync(server.guest_view(trusted=False))
     etag = replies.etag_of(await server.writable(host))
-    return replies.sync(await server.view(host), etag=etag)
+    view = await server.view(host)
+    if request.access.containers is not None:
+        view["config"] = {}
+    return replies.sync(view, etag=etag)
 
 
 async def resources(host: Host, request: Request) -> web.Response:
@@ -89,8 +92,8 @@ async def shutdown(host: Host, request: Request) -> web.Response:
 
 
 ROUTES = [
-    Route("GET", "/", versions, guest=True),
-    Route("GET", "/1.0", get, guest=True),
+    Route("GET", "/", versions, guest=True, within=True),
+    Route("GET", "/1.0", get, guest=True, within=True),
     Route("PUT", "/1.0", put),
     Route("PATCH", "/1.0", patch),
     Route("GET", "/1.0/resources", resources),

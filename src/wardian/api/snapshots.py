@@ -8,7 +8,7 @@ from wardian.api import replies
 from wardian.api.routes import Request, Route
 from wardian.core import containers, migration_source, snapshots
 from wardian.core.host import Host
-from wardian.errors import InvalidInput
+from wardian.errors import Forbidden, InvalidInput
 from wardian.model.container import Snapshot
 from wardian.model.requests import ContainerPost, SnapshotCreate, SnapshotUpdate
 
@@ -61,6 +61,8 @@ async def post(host: Host, request: Request) -> web.Response:
     """Begin to rename it, or to send it to another host."""
     found = await _snapshot(host, request)
     wanted = await request.decode(ContainerPost)
+    if wanted.migration and not request.access.is_full:
+        raise Forbidden("not authorized: this client may not send snapshots to other hosts")
     if wanted.pool:
         raise InvalidInput("a snapshot stays in the storage pool of its container")
     if wanted.migration:
@@ -78,11 +80,11 @@ PATH = "/1.0/containers/{name}/snapshots"
 ONE = PATH + "/{snapshot}"
 
 ROUTES = [
-    Route("GET", PATH, list_snapshots),
-    Route("POST", PATH, create),
-    Route("GET", ONE, get),
-    Route("PUT", ONE, put),
-    Route("PATCH", ONE, patch),
-    Route("POST", ONE, post),
-    Route("DELETE", ONE, delete),
+    Route("GET", PATH, list_snapshots, within=True),
+    Route("POST", PATH, create, within=True),
+    Route("GET", ONE, get, within=True),
+    Route("PUT", ONE, put, within=True),
+    Route("PATCH", ONE, patch, within=True),
+    Route("POST", ONE, post, within=True),
+    Route("DELETE", ONE, delete, within=True),
 ]

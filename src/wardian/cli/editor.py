@@ -93,6 +93,18 @@ templates:
     - create
     - copy
 """
+CERTIFICATE = """\
+This is what a client may do here. A sample, of one that may only use two containers as they are set up:
+
+  name: laptop
+  type: client
+  read_only: false
+  containers:
+  - c1
+  - c2
+
+With "containers: null" it may use all; with "read_only: true" it may only look.
+"""
 """What the editor shows above each kind of object."""
 
 

@@ -150,7 +150,7 @@ def _is_vouched_for(remote: Remote) -> bool:
     from wardian.client import tls
 
     try:
-        tls.HttpsPlace(remote.name, remote.url).dial().close()
+        tls.HttpsPlace(remote.name, remote.url, authority=config.authority()).dial().close()
     except tls.Unverified:
         return False
     return True

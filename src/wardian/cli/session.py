@@ -164,6 +164,7 @@ def place(remote: Remote) -> Place:
         remote.url,
         pinned=ssl.PEM_cert_to_DER_cert(kept) if kept else None,
         identity=None if remote.public else identity(),
+        authority=config.authority(),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from wardian.cli import output
+from wardian.cli import editor, output
 from wardian.cli.options import Values
 from wardian.cli.session import Session, dispatch, need
 from wardian.client.connection import ApiError, Connection, quote
@@ -13,6 +13,12 @@ from wardian.client.connection import ApiError, Connection, quote
 PATH = "/1.0/certificates"
 TOKENS = "/1.0/certificate-tokens"
 HEADERS = ("FINGERPRINT", "COMMON NAME", "ISSUE DATE", "EXPIRY DATE")
+RIGHTS = "MAY USE"
+WRITABLE = ("name", "type", "read_only", "containers")
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def run(session: Session, values: Values, words: list[str]) -> int:
@@ -30,15 +36,20 @@ def _server(session: Session, words: list[str]) -> tuple[Connection, list[str]]:
 def _list(session: Session, values: Values, words: list[str]) -> None:
     daemon, rest = _server(session, words)
     need(rest, 0, 0)
-    from wardian.model import certificates
+    from wardian.model import access, certificates
 
     found = daemon.get(f"{PATH}?recursion=1")
+    rights = [
+        access.make(read_only=one.get("read_only", False), containers=one.get("containers")) for one in found
+    ]
+    some_restricted = not all(one.is_full for one in rights)
     rows = []
-    for one in found:
+    for one, may in zip(found, rights, strict=True):
         facts = certificates.facts(certificates.to_der(one["certificate"]))
         dates = [output.long_time(date.isoformat()) for date in (facts.not_before, facts.not_after)]
-        rows.append([one["fingerprint"][:12], facts.common_name, *dates])
-    _show(values, HEADERS, sorted(rows), found)
+        told = [may.describe()] if some_restricted else []
+        rows.append([one["fingerprint"][:12], facts.common_name, *dates, *told])
+    _show(values, (*HEADERS, RIGHTS) if some_restricted else HEADERS, sorted(rows), found)
 
 
 def _show(values: Values, headers: tuple[str, ...], rows: list[list[str]], objects: object) -> None:
@@ -67,13 +78,23 @@ def _add(session: Session, values: Values, words: list[str]) -> None:
         raise ApiError(f'"{rest[0]}" is not a certificate: {error}') from None
     name = values.name or os.path.splitext(os.path.basename(rest[0]))[0]
     body = certificates.to_pem(der).splitlines()[1:-1]
-    daemon.request("POST", PATH, {"type": "client", "certificate": "".join(body), "name": name})
+    request = {"type": "client", "certificate": "".join(body), "name": name}
+    daemon.request("POST", PATH, request | _rights(values))
+
+
+def _rights(values: Values) -> dict[str, Any]:
+    """What the certificate may do, if that is not everything."""
+    wanted: dict[str, Any] = {"read_only": True} if values.read_only else {}
+    if values.containers:
+        wanted["containers"] = [name for name in values.containers.split(",") if name]
+    return wanted
 
 
 def _print_token(daemon: Connection, values: Values) -> None:
     from wardian.model.trust import JoinToken
 
     request = {"type": "client", "name": values.name, "token": True}
+    request |= _rights(values)
     request |= {"expiry": values.expiry} if values.expiry else {}
     made = daemon.request("POST", PATH, request)[0]["metadata"]["metadata"]
     token = JoinToken(
@@ -102,6 +123,19 @@ def _show_one(session: Session, values: Values, words: list[str]) -> None:
     sys.stdout.write(output.yaml(daemon.get(f"{PATH}/{quote(rest[0])}")))
 
 
+def _edit(session: Session, values: Values, words: list[str]) -> None:
+    daemon, rest = _server(session, words)
+    need(rest, 1, 1)
+    url = f"{PATH}/{quote(rest[0])}"
+    found, headers = daemon.request("GET", url)
+    present = {key: found["metadata"][key] for key in WRITABLE if key in found["metadata"]}
+
+    def apply(wanted: dict[str, Any]) -> None:
+        daemon.request("PUT", url, wanted, {"If-Match": headers["etag"]})
+
+    editor.edit(present, editor.CERTIFICATE, apply)
+
+
 def _list_tokens(session: Session, values: Values, words: list[str]) -> None:
     daemon, rest = _server(session, words)
     need(rest, 0, 0)
@@ -121,6 +155,7 @@ SUBCOMMANDS = {
     "add": _add,
     "remove": _remove,
     "show": _show_one,
+    "edit": _edit,
     "list-tokens": _list_tokens,
     "revoke-token": _revoke_token,
 }

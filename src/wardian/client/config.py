@@ -243,6 +243,12 @@ def pin(name: str, pem: str | None) -> None:
     replace_file(path, pem)
 
 
+def authority() -> str | None:
+    """The file of the authority that all servers must come from (PKI mode); None: that is not asked for."""
+    path = os.path.join(folder(), "client.ca")
+    return path if os.path.exists(path) else None
+
+
 def identity() -> tuple[str, str]:
     """The files of our own certificate and its key; they need not exist."""
     return os.path.join(folder(), "client.crt"), os.path.join(folder(), "client.key")

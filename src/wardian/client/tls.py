@@ -1,7 +1,8 @@
 """The way to a daemon over the network: TCP, TLS, and whom to believe.
 
 A pinned certificate is the only one that its remote may show. Without one, the system's authorities
-vouch for the server, and for its name. Imported only for remotes on the network: ssl is slow to load.
+vouch for the server, and for its name. With an authority of the users' own (`client.ca`, PKI mode), every
+server must come from that one, pinned or not. Imported only for remotes on the network: ssl is slow to load.
 """
 
 from __future__ import annotations
@@ -23,26 +24,35 @@ KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_
 class HttpsPlace:
     """A daemon on the network (see client.connection.Place).
 
-    pinned: the certificate (DER) that it must show; None: one that the system's authorities vouch for.
+    pinned: the certificate (DER) that it must show; None: one that the authorities vouch for.
     identity: files of our certificate and key; None: we come as a guest.
+    authority: the file of the only authority that counts; None: those of the system do.
     """
 
     def __init__(
-        self, name: str, url: str, *, pinned: bytes | None = None, identity: tuple[str, str] | None = None
+        self,
+        name: str,
+        url: str,
+        *,
+        pinned: bytes | None = None,
+        identity: tuple[str, str] | None = None,
+        authority: str | None = None,
     ) -> None:
         self.name, self.url = name, url
         self.address, self.port = split(url)
         self.host = f"[{self.address}]" if ":" in self.address else self.address
         self._pinned = pinned
         self._identity = identity
+        self._authority = authority
 
     def dial(self) -> socket.socket:
         """See Place; nothing has been said to a server that is not the right one."""
-        context = ssl.create_default_context()
+        context = _trusting(self._authority)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self._pinned is not None:
             context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
+            if self._authority is None:
+                context.verify_mode = ssl.CERT_NONE
         if self._identity is not None:
             _load(context, self._identity)
         sock = self._shake_hands(context)
@@ -108,6 +118,13 @@ class HttpsPlace:
 
 class Unverified(ApiError):
     """No authority of the system vouches for the server's certificate, or it is for another name."""
+
+
+def _trusting(authority: str | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=authority)
+    except OSError as error:
+        raise ApiError(f'cannot use the authority in "{authority}": {error.strerror or error}') from None
 
 
 def _load(context: ssl.SSLContext, identity: tuple[str, str]) -> None:

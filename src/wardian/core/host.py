@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from wardian.core.events import Events
 from wardian.core.operations import Operations
+from wardian.linux.authority import Authority
 from wardian.model.idmap import IdMap
 from wardian.model.paths import Paths
 from wardian.model.trust import Attempts
@@ -90,6 +91,8 @@ class Host:
     machine: Machine
     stop: Callable[[], None]
     """Ends the daemon; containers go on."""
+    authority: Authority | None = None
+    """PKI mode: trusted certificates must be signed by it, too."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once host and records agree: changes wait for it."""
     opened: asyncio.Event = field(default_factory=asyncio.Event)

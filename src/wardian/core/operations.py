@@ -125,7 +125,9 @@ class Operation:
 
     def _public_metadata(self) -> dict[str, Any]:
         hidden = ("fds", "secret", *self.sockets)
-        return {key: value for key, value in self.metadata.items() if key not in hidden}
+        shown = {key: value for key, value in self.metadata.items() if key not in hidden}
+        # Later clients take a token operation for one only if it has the key.
+        return shown | {"secret": ""} if self.kind == "token" else shown
 
     def _metadata_without_progress(self) -> dict[str, Any]:
         return {k: v for k, v in self.metadata.items() if k != "progress" and not k.endswith("_progress")}

@@ -20,7 +20,7 @@ from wardian.core.events import shown_time, timestamp
 from wardian.core.host import Host, Precondition, no_precondition
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo, to_the_end
-from wardian.errors import AlreadyExists, InvalidInput, NotFound
+from wardian.errors import AlreadyExists, Forbidden, InvalidInput, NotFound
 from wardian.model import names
 from wardian.model import snapshots as rules
 from wardian.model.container import Config, Container, Snapshot
@@ -276,10 +276,13 @@ async def at_rest(host: Host, name: str, action: str) -> AsyncIterator[tuple[Con
 # --- restore -----------------------------------------------------------------------------------
 
 
-async def restore(host: Host, name: str, wanted: str, *, stateful: bool = False) -> None:
+async def restore(
+    host: Host, name: str, wanted: str, *, stateful: bool = False, may_change: bool = True
+) -> None:
     """Give a container the files and the configuration of a snapshot; one that runs is started anew.
 
     stateful: it then goes on from the memory that the snapshot has; InvalidInput if that has none.
+    may_change: whether the snapshot may have another configuration; Forbidden if not and it has.
     """
     own_name = wanted.removeprefix(f"{name}/")
     found = await host.records.snapshots.find(f"{name}/{own_name}")
@@ -292,7 +295,13 @@ async def restore(host: Host, name: str, wanted: str, *, stateful: bool = False)
                 f'snapshot "{snapshot.name}" was taken without memory; restore it without --stateful'
             )
         container = await containers.get(host, name)
-        await containers.check(host, _restored(container, snapshot), container)
+        restored = _restored(container, snapshot)
+        if not may_change and _set_up(restored) != _set_up(container):
+            raise Forbidden(
+                f'not authorized: snapshot "{snapshot.name}" has another configuration than the container '
+                "has now, which this client may not change; ask an administrator to restore it"
+            )
+        await containers.check(host, restored, container)
         was_running = name in host.running
         host.kept_ephemeral.add(name)
         try:
@@ -312,6 +321,12 @@ async def restore(host: Host, name: str, wanted: str, *, stateful: bool = False)
         finally:
             host.kept_ephemeral.discard(name)
     host.events.lifecycle("container-snapshot-restored", url(snapshot))
+
+
+def _set_up(container: Container) -> Any:
+    """How a container is set up: what people choose, not what the daemon notes beside it."""
+    chosen = {k: v for k, v in container.config.items() if not k.startswith("volatile.")}
+    return chosen, container.devices, container.profiles
 
 
 async def _restore_files(host: Host, name: str, snapshot: Snapshot, *, was_running: bool) -> Container:

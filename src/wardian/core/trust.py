@@ -1,4 +1,4 @@
-"""Who is trusted over the network: the trust store, the trust password and join tokens."""
+"""Who is trusted over the network: the trust store, and how the trust password and tokens let one in."""
 
 import asyncio
 import hashlib
@@ -9,19 +9,21 @@ import secrets
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from msgspec.structs import replace
 
+from wardian.core import join_tokens
 from wardian.core.events import timestamp
 from wardian.core.host import Host, Precondition, no_precondition
-from wardian.errors import AlreadyExists, Forbidden, InvalidInput, NotFound, StaleRevision, TooManyAttempts
+from wardian.errors import Forbidden, InvalidInput, NotFound, StaleRevision, TooManyAttempts
 from wardian.model import certificates, server_keys
 from wardian.model import trust as model
-from wardian.model.trust import Certificate, Invitation, JoinToken
+from wardian.model.access import FULL, Access
+from wardian.model.trust import Certificate, Invitation
 
 log = logging.getLogger(__name__)
 
-TOKEN_EXPIRY = "24h"
 SALT_BYTES = 32
 
 
@@ -33,14 +35,19 @@ def url(fingerprint: str) -> str:
 # --- the store ---------------------------------------------------------------------------------
 
 
-async def is_trusted(host: Host, der: bytes) -> bool:
-    """Whether a certificate, whose key the peer has proven to have, is in the store and valid today."""
+async def access_of(host: Host, der: bytes) -> Access | None:
+    """What a certificate, whose key the peer has proven to have, may do; None: it is not trusted today."""
     if not der:
-        return False
+        return None
     known = await host.records.certificates.find(certificates.fingerprint(der))
     if known is None or not certificates.same(certificates.to_der(known.certificate), der):
-        return False
-    return certificates.facts(der).valid_at(datetime.now(UTC))
+        return None
+    now = datetime.now(UTC)
+    if not certificates.facts(der).valid_at(now):
+        return None
+    if host.authority is not None and not host.authority.vouches_for(der, now):
+        return None
+    return known.access
 
 
 async def get(host: Host, text: str) -> Certificate:
@@ -55,8 +62,10 @@ async def get(host: Host, text: str) -> Certificate:
     return found[0]
 
 
-async def add(host: Host, der: bytes, name: str, invitation: Invitation | None = None) -> Certificate:
-    """Trust a certificate; the invitation that admits it is used up in the same step.
+async def add(
+    host: Host, der: bytes, name: str, access: Access = FULL, invitation: Invitation | None = None
+) -> Certificate:
+    """Trust a certificate; the invitation that admits it is used up in the same step, and says its rights.
 
     InvalidInput: it is none, its dates or key are no good, or it is there already.
     """
@@ -67,12 +76,15 @@ async def add(host: Host, der: bytes, name: str, invitation: Invitation | None =
             f"the certificate is valid from {timestamp(facts.not_before)} to "
             f"{timestamp(facts.not_after)} only; make a new one"
         )
+    if host.authority is not None and not host.authority.vouches_for(der, datetime.now(UTC)):
+        raise InvalidInput("the certificate is not signed by the authority in server.ca, or was taken back")
     model.check_name(name)
     made = Certificate(
         fingerprint=certificates.fingerprint(der),
         name=name,
         certificate=certificates.to_pem(der),
         added_at=datetime.now(UTC),
+        access=invitation.access if invitation is not None else access,
     )
     if await host.records.certificates.find(made.fingerprint) is not None:
         raise InvalidInput("Certificate already in trust store")
@@ -84,6 +96,8 @@ async def add(host: Host, der: bytes, name: str, invitation: Invitation | None =
     except StaleRevision:  # another caller was faster with the certificate or the token
         raise Forbidden() from None
     log.info('certificate "%s" (%s) is trusted now', made.name, made.fingerprint[:12])
+    if invitation is not None:
+        join_tokens.end(host, invitation.name)
     host.events.lifecycle("certificate-created", url(made.fingerprint))
     return made
 
@@ -100,20 +114,31 @@ async def _revision(host: Host, invitation: Invitation) -> int:
     return revision
 
 
-def writable(certificate: Certificate) -> dict[str, str]:
+def writable(certificate: Certificate) -> dict[str, Any]:
     """The part that PUT replaces; the ETag is made from it."""
-    return {"name": certificate.name, "type": certificate.type}
+    access = certificate.access
+    containers = None if access.containers is None else list(access.containers)
+    return {
+        "name": certificate.name,
+        "type": certificate.type,
+        "read_only": access.read_only,
+        "containers": containers,
+    }
 
 
-async def rename(
-    host: Host, certificate: Certificate, name: str, precondition: Precondition = no_precondition
+async def update(
+    host: Host,
+    certificate: Certificate,
+    name: str,
+    access: Access,
+    precondition: Precondition = no_precondition,
 ) -> None:
-    """Call a trusted certificate otherwise; InvalidInput if that is no name."""
+    """Give a trusted certificate a name and rights; InvalidInput if that is no name."""
     model.check_name(name)
 
     def changed(now: Certificate) -> Certificate:
         precondition(writable(now))
-        return replace(now, name=name)
+        return replace(now, name=name, access=access)
 
     await host.records.certificates.change(certificate.fingerprint, changed)
     host.events.lifecycle("certificate-updated", url(certificate.fingerprint))
@@ -178,52 +203,3 @@ def is_password(password: str, sealed: str) -> bool:
     if not sealed:
         return False
     return hmac.compare_digest(password_hash(password, bytes.fromhex(sealed)[:SALT_BYTES]), sealed)
-
-
-async def invite(host: Host, name: str, expiry: str) -> JoinToken:
-    """A new join token, to be told to the caller once; its name becomes that of the certificate."""
-    model.check_name(name)
-    lasts = model.parse_span(expiry)
-    addresses = host.listener.addresses()
-    if not addresses:
-        raise InvalidInput(
-            "the server does not listen on the network; "
-            "`lxc config set core.https_address [::]:8443` makes it"
-        )
-    now = datetime.now(UTC)
-    secret = secrets.token_hex(32)
-    made = Invitation(name=name, secret_hash=model.hashed(secret), created_at=now, expires_at=now + lasts)
-    await _forget_expired(host, now)
-    try:
-        await host.records.tokens.insert(made)
-    except AlreadyExists:
-        raise AlreadyExists(
-            f'a join token for "{name}" exists; revoke it with `lxc config trust revoke-token {name}`'
-        ) from None
-    host.events.lifecycle("certificate-token-created", f"/1.0/certificate-tokens/{name}")
-    return JoinToken(
-        name=name,
-        fingerprint=certificates.fingerprint(certificates.to_der(host.listener.certificate)),
-        addresses=tuple(addresses),
-        secret=secret,
-        expires_at=timestamp(made.expires_at),
-    )
-
-
-async def invitations(host: Host) -> list[Invitation]:
-    """Join tokens that can still be used."""
-    now = datetime.now(UTC)
-    return [one for one in await host.records.tokens.all() if now < one.expires_at]
-
-
-async def revoke(host: Host, name: str) -> None:
-    """Make a join token useless."""
-    await host.records.tokens.get(name)
-    await host.records.tokens.delete(name)
-    host.events.lifecycle("certificate-token-deleted", f"/1.0/certificate-tokens/{name}")
-
-
-async def _forget_expired(host: Host, now: datetime) -> None:
-    for one in await host.records.tokens.all():
-        if one.expires_at <= now:
-            await host.records.tokens.delete(one.name)

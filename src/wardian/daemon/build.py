@@ -24,6 +24,7 @@ from wardian.drivers.rootfs import ConfinedRootfs
 from wardian.drivers.runtime.lxc import Lxc
 from wardian.drivers.storage import Drivers
 from wardian.linux import cgroups, process
+from wardian.linux.authority import Authority
 from wardian.model import architectures, limits
 from wardian.model.paths import Paths
 from wardian.ports.guests import Guests
@@ -81,9 +82,12 @@ async def build(
         idmap=default_idmap(),
         machine=_machine(),
         stop=stop,
+        authority=Authority(paths.authority, paths.revoked) if paths.authority.exists() else None,
     )
     host.watcher = Watcher(host)
     host.operations.before_action = functools.partial(files.before_action, host)
+    if host.authority is not None:
+        log.info("LXD is in CA mode, only CA-signed certificates will be allowed")
     if host.idmap is None:
         log.warning(
             "LXD doesn't have a uid/gid allocation. In this mode, only privileged containers are supported."

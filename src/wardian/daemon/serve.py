@@ -25,6 +25,7 @@ from wardian.core import (
     backups,
     hotplug,
     images,
+    join_tokens,
     lifecycle,
     log_upkeep,
     networks,
@@ -185,6 +186,7 @@ async def _start_up(host: Host) -> None:
         except WardianError as error:
             log.error("start-up: %s", error)
     await listening
+    await join_tokens.announce_all(host)
     host.ready.set()
     if host.paths.setup_mode.exists():
         log.warning('"%s" exists: no container starts before `lxd ready`', host.paths.setup_mode)

@@ -41,6 +41,16 @@ class Paths:
         return self.root / "server.key"
 
     @property
+    def authority(self) -> Path:
+        """PKI mode: who must have signed the certificates of clients."""
+        return self.root / "server.ca"
+
+    @property
+    def revoked(self) -> Path:
+        """Of these, those that the authority has taken back."""
+        return self.root / "ca.crl"
+
+    @property
     def images(self) -> Path:
         return self.root / "images"
 

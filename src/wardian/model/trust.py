@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from wardian.errors import InvalidInput
+from wardian.model.access import FULL, Access
 
 LONGEST_TOKEN = 8192
 LONGEST_NAME = 128
@@ -34,6 +35,7 @@ class Certificate(Struct, frozen=True, kw_only=True):
     """PEM."""
     added_at: datetime
     type: str = "client"
+    access: Access = FULL
 
 
 class Invitation(Struct, frozen=True, kw_only=True):
@@ -43,6 +45,8 @@ class Invitation(Struct, frozen=True, kw_only=True):
     secret_hash: str
     created_at: datetime
     expires_at: datetime
+    access: Access = FULL
+    """Of the certificate that it admits."""
 
     def admits(self, secret: str, now: datetime) -> bool:
         """Whether this is the token's secret and it is still good; in constant time."""

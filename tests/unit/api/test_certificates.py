@@ -9,11 +9,11 @@ import pytest
 
 from tests.fakes import FakeListener
 from tests.unit.api.conftest import Caller
-from wardian.core import trust
+from wardian.core import join_tokens, trust
 from wardian.core.host import Host
 from wardian.linux import keypair
 from wardian.model import certificates
-from wardian.model.trust import decode_token
+from wardian.model.access import FULL, Access
 
 PATH = "/1.0/certificates"
 
@@ -44,12 +44,14 @@ async def test_a_certificate_is_added_shown_and_removed(api: Caller, host: Host,
         "fingerprint": fingerprint,
         "name": "laptop",
         "type": "client",
+        "read_only": False,
+        "containers": None,
     }
     assert await api.get(f"{PATH}?recursion=1") == [shown]
     assert await api.get(f"{PATH}/{fingerprint[:8]}") == shown
-    assert await trust.is_trusted(host, der)
+    assert await trust.access_of(host, der) == FULL
     assert (await api.ask("DELETE", f"{PATH}/{fingerprint[:8]}")).status == 200
-    assert not await trust.is_trusted(host, der)
+    assert await trust.access_of(host, der) is None
     assert isinstance(host.listener, FakeListener)
     assert host.listener.dropped == [fingerprint]
     assert (await api.ask("DELETE", f"{PATH}/{fingerprint}")).status == 404
@@ -125,10 +127,10 @@ async def test_a_token_admits_once_even_if_many_come_at_once(
     assert await api.get("/1.0/certificate-tokens") == []
 
 
-async def invite(api: Caller, host: Host) -> str:
+async def invite(api: Caller, host: Host, **rights: Any) -> str:
     """A join token, put together from the answer as clients do."""
     host.listener.address = "10.0.0.1:8443"  # type: ignore[attr-defined]
-    reply = await api.ask("POST", PATH, {"type": "client", "name": "desk", "token": True})
+    reply = await api.ask("POST", PATH, {"type": "client", "name": "desk", "token": True} | rights)
     assert reply.status == 202 and reply.metadata["class"] == "token"
     made = reply.metadata["metadata"]
     assert made["addresses"] == ["10.0.0.1:8443"]
@@ -172,10 +174,71 @@ async def test_a_revoked_token_admits_nobody(guest: Caller, api: Caller, host: H
 
 async def test_the_secret_of_a_token_is_not_kept(host: Host) -> None:
     host.listener.address = "10.0.0.1:8443"  # type: ignore[attr-defined]
-    made = await trust.invite(host, "x", "1h")
+    made = await join_tokens.invite(host, "x", "1h", FULL)
     (kept,) = await host.records.tokens.all()
-    assert made.secret not in str(kept)
-    assert decode_token(made.encode()) == made
+    assert made.metadata["secret"] not in str(kept)
+
+
+async def test_a_token_is_an_operation_that_runs_until_it_is_used_or_cancelled(
+    guest: Caller, api: Caller, host: Host, der: bytes
+) -> None:
+    def running() -> list[Any]:
+        return [one for one in host.operations.all() if one.status == "Running"]
+
+    token = await invite(api, host)
+    (shown,) = (await api.get("/1.0/operations?recursion=1"))["running"]
+    assert (shown["class"], shown["metadata"]["request"]["name"], shown["metadata"]["secret"]) == (
+        "token",
+        "desk",
+        "",
+    )
+    assert (await guest.ask("POST", PATH, body(der, trust_token=token))).status == 201
+    await api.get(f"/1.0/operations/{shown['id']}/wait")
+    assert running() == [] and await host.records.tokens.all() == []
+    token = await invite(api, host)
+    (operation,) = running()
+    assert (await api.ask("DELETE", operation.url)).status == 200
+    await api.get(f"{operation.url}/wait")
+    assert await host.records.tokens.all() == []
+    assert (await guest.ask("POST", PATH, body(der, trust_token=token))).status == 403
+
+
+async def test_tokens_outlive_the_daemon_without_their_secrets(api: Caller, host: Host) -> None:
+    await invite(api, host)
+    await host.operations.close()
+    assert len(await host.records.tokens.all()) == 1
+    await join_tokens.announce_all(host)
+    (found,) = [one for one in host.operations.all() if one.status == "Running"]
+    assert (found.kind, found.metadata["request"]["name"], found.metadata["secret"]) == ("token", "desk", "")
+    await api.ask("DELETE", "/1.0/certificate-tokens/desk")
+    await api.get(f"{found.url}/wait")
+
+
+async def test_what_a_token_admits_has_the_rights_that_it_was_made_with(
+    guest: Caller, api: Caller, host: Host, der: bytes
+) -> None:
+    token = await invite(api, host, read_only=True, containers=["c1", "c2"])
+    wanted = body(der, trust_token=token, read_only=False)
+    assert (await guest.ask("POST", PATH, wanted)).status == 201
+    assert await trust.access_of(host, der) == Access(read_only=True, containers=("c1", "c2"))
+
+
+async def test_rights_are_changed_by_put_and_patch(api: Caller, host: Host, der: bytes) -> None:
+    assert isinstance(host.listener, FakeListener)
+    fingerprint = certificates.fingerprint(der)
+    await api.ask("POST", PATH, body(der, containers=["c1"]))
+    url = f"{PATH}/{fingerprint}"
+    reply = await api.ask("PATCH", url, {"read_only": True})
+    assert reply.status == 200
+    assert await trust.access_of(host, der) == Access(read_only=True, containers=("c1",))
+    assert host.listener.dropped == [fingerprint]
+    await api.ask("PATCH", url, {"name": "other"})
+    assert host.listener.dropped == [fingerprint]  # with the same rights it goes on
+    await api.ask("PATCH", url, {"containers": None})
+    assert await trust.access_of(host, der) == Access(read_only=True)
+    await api.ask("PUT", url, {"name": "other", "type": "client"})
+    assert await trust.access_of(host, der) == FULL
+    assert (await api.ask("PATCH", url, {"containers": ["../x"]})).status == 400
 
 
 @pytest.mark.parametrize("sealed", ["", trust.password_hash("right")])
@@ -223,7 +286,7 @@ async def test_a_certificate_that_has_expired_is_not_trusted(
             return now + timedelta(seconds=1)
 
     monkeypatch.setattr(trust, "datetime", Later)
-    assert not await trust.is_trusted(host, der)
+    assert await trust.access_of(host, der) is None
 
 
 async def test_a_body_of_a_guest_is_small(guest: Caller) -> None:

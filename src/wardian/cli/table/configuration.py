@@ -51,17 +51,19 @@ lxc config template show|create|edit|delete [<remote>:]<container> <template>
     terminal.
 
 lxc config trust list|list-tokens [<remote>:]
-lxc config trust show|remove [<remote>:] <fingerprint>
-lxc config trust add [<remote>:] <file.crt> [--name NAME]
+lxc config trust show|edit|remove [<remote>:] <fingerprint>
+lxc config trust add [<remote>:] <file.crt> [--name NAME] [--read-only] [--containers c1,c2]
     Say who may use the server over the network.
-lxc config trust add [<remote>:] --name NAME [--expiry 24h]
+lxc config trust add [<remote>:] --name NAME [--expiry 24h] [--read-only] [--containers c1,c2]
     Print a join token: with it, one client can be trusted without a password.
+    With --read-only that client may only look; with --containers it may use these alone, as they are set up.
 lxc config trust revoke-token [<remote>:] <name>
 
 Examples:
     lxc config set core.https_address [::]:8443
     lxc config set core.trust_password -
     lxc config trust add --name laptop
+    lxc config trust add --name intern --containers c1,c2
     lxc config set c1 limits.cpu 2
     lxc config show --expanded --sources c1
     lxc config device add c1 www disk source=/srv/www path=/var/www readonly=true
@@ -74,6 +76,14 @@ Examples:
             Flag("sources", "bool", "Show the expanded configuration and where each part comes from"),
             DRY_RUN,
             Flag("name", "str", "Name of a trusted certificate, or of the client that a join token is for"),
+            Flag(
+                "read-only", "bool", "Let a trusted client look at everything, but change and enter nothing"
+            ),
+            Flag(
+                "containers",
+                "str",
+                "Containers that a trusted client may use, as in c1,c2; all the others not",
+            ),
             Flag("expiry", "str", "How long a join token can be used, as in 30m, 24h or 7d"),
             FORMAT,
         ),
