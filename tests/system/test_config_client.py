@@ -125,6 +125,30 @@ def test_server_keys_may_have_an_equals_sign_in_their_value(daemon: Daemon) -> N
     daemon.lxc("config", "unset", "images.auto_update_interval")
 
 
+def test_values_need_no_quotes_in_yaml(daemon: Daemon, stopped: str, profile: str) -> None:
+    devices = "devices: {nil: {type: unix-char, path: /dev/null, mode: 0600}}"
+    keys = f"config: {{limits.cpu: 2, security.nesting: true}}\n{devices}"
+    daemon.lxc("profile", "edit", profile, stdin=keys)
+    shown = yaml.safe_load(daemon.lxc("profile", "show", profile))
+    assert shown["config"] == {"limits.cpu": "2", "security.nesting": "true"}
+    assert shown["devices"]["nil"]["mode"] == "0600"
+    before = daemon.lxc("config", "show", stopped)
+    daemon.lxc("config", "edit", stopped, stdin=f"{before}stateful: false\nstatus: Stopped\n")
+    assert daemon.lxc("config", "show", stopped) == before
+    for kind, name in (("profile", profile), ("config", stopped)):
+        assert 'unknown key "confg"' in daemon.error(kind, "edit", name, stdin="confg: {}")
+    assert yaml.safe_load(daemon.lxc("profile", "show", profile)) == shown
+
+
+def test_a_password_stays_when_the_server_is_edited(daemon: Daemon) -> None:
+    daemon.lxc("config", "set", "core.trust_password", "secret")
+    shown = daemon.lxc("config", "show")
+    daemon.lxc("config", "edit", stdin=f"{shown}  images.auto_update_interval: 7\n")
+    assert daemon.lxc("config", "show") == f'{shown}  images.auto_update_interval: "7"\n'
+    daemon.lxc("config", "edit", stdin="config: {}")
+    assert daemon.lxc("config", "get", "core.trust_password") == "\n"
+
+
 def _edit(daemon: Daemon, editor: str, *words: str) -> tuple[int, str]:
     """Run an editing command on a terminal, pressing enter whenever it waits; (status, what was shown)."""
     ours, theirs = pty.openpty()

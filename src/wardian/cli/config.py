@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 WRITABLE = ("profiles", "config", "devices", "ephemeral")
-KNOWN = {*WRITABLE, "description", "architecture", "name"}
-"""What people may leave in the text that they edit."""
 
 
 def run(session: Session, values: Values, words: list[str]) -> int:
@@ -150,14 +148,11 @@ def edit(session: Session, values: Values, words: list[str]) -> int:
     present = view(found["metadata"]) if name else {"config": found["metadata"]["config"]}
 
     def apply(wanted: dict[str, Any]) -> None:
-        if unknown := sorted(set(wanted) - (KNOWN if name else {"config"})):
-            raise ApiError(f'unknown key "{unknown[0]}"; see lxc config show for those that there are')
-        body = {key: wanted[key] for key in (*WRITABLE, "description", "architecture") if key in wanted}
         if not name:
-            daemon.request(
-                "PUT", path, {"config": wanted.get("config") or {}}, {"If-Match": headers["etag"]}
-            )
+            body = {"config": _server_config(wanted.get("config") or {})}
+            daemon.request("PUT", path, body, {"If-Match": headers["etag"]})
             return
+        body = {key: wanted[key] for key in (*WRITABLE, "description", "architecture") if key in wanted}
         operation = daemon.request("PUT", path, body, {"If-Match": headers["etag"]})[0]["metadata"]
         finished = daemon.get(f"/1.0/operations/{operation['id']}/wait")
         if finished["status_code"] != 200:
@@ -165,3 +160,11 @@ def edit(session: Session, values: Values, words: list[str]) -> int:
 
     editor.edit(present, editor.CONTAINER if name else editor.SERVER, apply)
     return 0
+
+
+def _server_config(wanted: Any) -> Any:
+    """As the server takes it: what it shows of a password means "as it is"."""
+    password = "core.trust_password"
+    if isinstance(wanted, dict) and wanted.get(password) == "true":
+        return wanted | {password: True}
+    return wanted

@@ -10,12 +10,20 @@ from wardian.client.connection import ApiError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Any
 
 EDITORS = ("editor", "vi", "emacs", "nano")
 YAML_BYTES = 1024 * 1024
 ERROR = "### Error:"
+SHOWN_BESIDE = frozenset(
+    (
+        *("name", "type", "description", "architecture", "status", "status_code", "stateful", "managed"),
+        *("created_at", "last_used_at", "expires_at", "used_by", "location", "locations", "project"),
+        *("expanded_config", "expanded_devices", "profiles", "driver", "pool", "content_type"),
+    )
+)
+"""What `show`, here or of another version, may print beside what can be changed: it can stay in the text."""
 SERVER = """This is the configuration of the server, as YAML. A sample:
 
 config:
@@ -108,30 +116,47 @@ With "containers: null" it may use all; with "read_only: true" it may only look.
 """What the editor shows above each kind of object."""
 
 
-def load(text: str) -> dict[str, Any]:
-    """The map that the text is; ApiError saying what is wrong with it."""
+def load(text: str, read: Callable[[str], Any] | None = None) -> dict[str, Any]:
+    """The map that the text is; ApiError saying what is wrong. read: in place of YAML's own reader."""
     import yaml
 
     if len(text) > YAML_BYTES:
         raise ApiError("the YAML is larger than 1 MiB")
     try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        found = read(text) if read else yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
         raise ApiError(f"the YAML is not valid: {' '.join(str(error).split())}") from None
     if not isinstance(found, dict):
         raise ApiError("the YAML is not a map")
     return found
 
 
+def load_object(text: str, known: Collection[str]) -> dict[str, Any]:
+    """An object of the API, its keys' values as text; ApiError if it has parts that are not known."""
+    from wardian.model import written
+
+    wanted = load(text, written.parse)
+    if unknown := sorted(str(part) for part in set(wanted) - {*known, *SHOWN_BESIDE}):
+        raise ApiError(f'unknown key "{unknown[0]}"; there are {", ".join(sorted(known))}')
+    return wanted
+
+
 def edit(
-    present: dict[str, Any], about: str, apply: Callable[[dict[str, Any]], None], *, again: str = "start"
+    present: dict[str, Any],
+    about: str,
+    apply: Callable[[dict[str, Any]], None],
+    *,
+    again: str = "start",
+    read: Callable[[str], dict[str, Any]] | None = None,
 ) -> None:
     """Let the user change the object and apply it; on a mistake the editor opens again.
 
-    about: what it is and a sample, shown above as a comment. again: the verb for that.
+    about: what it is and a sample, shown above as a comment. again: the verb for that. read: what makes an
+    object of the text; if not said, one of the API with the parts that are there now.
     """
+    read = read or (lambda text: load_object(text, present))
     if not sys.stdin.isatty():
-        apply(load(sys.stdin.read()))
+        apply(read(sys.stdin.read()))
         return
     import subprocess
     import tempfile
@@ -147,7 +172,7 @@ def edit(
                 raise ApiError("the editor ended with an error; nothing was changed")
             try:
                 with open(file.name) as edited:
-                    apply(load(edited.read()))
+                    apply(read(edited.read()))
                 return
             except ApiError as error:
                 sys.stderr.write(f"Config parsing error: {error}\n")

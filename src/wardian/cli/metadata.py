@@ -63,7 +63,7 @@ def _edit(owner: Owner, values: Values) -> None:
     def apply(wanted: dict[str, Any]) -> None:
         owner.daemon.request("PUT", owner.path, wanted, {"If-Match": headers["etag"]})
 
-    editor.edit(found["metadata"], editor.METADATA, apply)
+    editor.edit(found["metadata"], editor.METADATA, apply, read=editor.load)
 
 
 def _list(owner: Owner, values: Values) -> None:

@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+WRITABLE = ("config", "description", "devices")
+
 
 def run(session: Session, values: Values, words: list[str]) -> int:
     """Dispatch on the subcommand."""
@@ -62,7 +64,8 @@ def _create(session: Session, words: list[str]) -> None:
     daemon, name = session.server(words[0])
     body: dict[str, Any] = {"name": name}
     if not sys.stdin.isatty() and (text := editor.piped()):
-        body |= {k: v for k, v in editor.load(text).items() if k in ("config", "devices", "description")}
+        given = editor.load_object(text, WRITABLE)
+        body |= {key: given[key] for key in WRITABLE if key in given}
     daemon.request("POST", "/1.0/profiles", body)
     print(f"Profile {name} created")
 
@@ -71,7 +74,7 @@ def _copy(session: Session, words: list[str]) -> None:
     daemon, name = session.server(words[0])
     target, new = session.server(words[1])
     found = daemon.get(_url(name))
-    body = {key: found[key] for key in ("config", "devices", "description")}
+    body = {key: found[key] for key in WRITABLE}
     target.request("POST", "/1.0/profiles", {**body, "name": new or name})
 
 
@@ -110,7 +113,7 @@ def _delete(session: Session, words: list[str]) -> None:
 def _edit(session: Session, words: list[str]) -> None:
     daemon, name = session.server(words[0])
     found, headers = daemon.request("GET", _url(name))
-    present = {key: found["metadata"][key] for key in ("config", "description", "devices")}
+    present = {key: found["metadata"][key] for key in WRITABLE}
 
     def apply(wanted: dict[str, Any]) -> None:
         body = {key: wanted.get(key) or present[key].__class__() for key in present}

@@ -20,7 +20,7 @@ from wardian.daemon.host_ids import default_idmap
 from wardian.daemon.setup_questions import Asker
 from wardian.errors import InvalidInput, WardianError
 from wardian.linux import userns
-from wardian.model import names, network
+from wardian.model import names, network, written
 
 BRIDGES = 100
 NOT_FOUND = 404
@@ -195,7 +195,7 @@ def preseed(text: str) -> Plan:
     if len(text) > PRESEED_BYTES:
         raise InvalidInput("the preseed is larger than 1 MiB")
     try:
-        found = yaml.safe_load(text) or {}
+        found = written.parse(text) or {}
     except yaml.YAMLError as error:
         raise InvalidInput(f"the preseed is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(found, dict):
@@ -204,32 +204,13 @@ def preseed(text: str) -> Plan:
         raise InvalidInput(f'the preseed has an unknown part "{sorted(unknown)[0]}"')
     if not isinstance(found.get("config") or {}, dict):
         raise InvalidInput("the preseed's config is not a map")
-    config = {str(k): units_text(v) for k, v in (found.get("config") or {}).items()}
-    listed = [found.get(part) or [] for part in ("storage_pools", "networks", "profiles")]
-    for part in listed:
+    lists = [found.get(part) or [] for part in ("storage_pools", "networks", "profiles")]
+    for part in lists:
         if not isinstance(part, list) or not all(isinstance(e, dict) and "name" in e for e in part):
             raise InvalidInput(
                 "the preseed's storage_pools, networks and profiles are lists of maps with a name"
             )
-    pools, networks, profiles = ([_texts(entry) for entry in part] for part in listed)
-    return Plan(config, pools, networks, profiles)
-
-
-def units_text(value: Any) -> str:
-    """A YAML scalar as the text that the API takes."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _texts(entry: dict[str, Any]) -> dict[str, Any]:
-    shown = dict(entry)
-    if isinstance(shown.get("config"), dict):
-        shown["config"] = {str(k): units_text(v) for k, v in shown["config"].items()}
-    if isinstance(shown.get("devices"), dict):
-        shown["devices"] = {
-            name: {str(k): units_text(v) for k, v in device.items()} if isinstance(device, dict) else device
-            for name, device in shown["devices"].items()
-        }
-    return shown
+    return Plan(found.get("config") or {}, *lists)
 
 
 # --- doing it ----------------------------------------------------------------------------------
