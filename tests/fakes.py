@@ -390,7 +390,9 @@ class FakeBridge:
     def is_taken(self, name: str) -> bool:
         return name in self.present
 
-    async def choose(self, config: Mapping[str, str]) -> dict[str, str]:
+    async def choose(
+        self, name: str, config: Mapping[str, str], present: Mapping[str, str]
+    ) -> dict[str, str]:
         chosen = {"ipv4.address": "10.0.0.1/24", "ipv6.address": "fd42::1/64", **config}
         return {k: v for k, v in chosen.items() if v != "auto"}
 

@@ -47,6 +47,20 @@ def test_wrong_networks_are_refused_by_name(daemon: Daemon) -> None:
     assert "wtx" not in daemon.lxc("network", "list")
 
 
+def test_the_subnet_of_another_interface_is_not_taken(daemon: Daemon) -> None:
+    own = daemon.lxc("network", "get", daemon.bridge, "ipv4.address").strip()
+    taken, bridge = own.replace(".1/", ".9/"), f"{daemon.bridge}g"
+    told = f"where {daemon.bridge} is; choose another subnet"
+    assert told in daemon.error("network", "create", bridge, f"ipv4.address={taken}")
+    assert bridge not in daemon.lxc("network", "list")
+    daemon.lxc("network", "create", bridge)
+    assert told in daemon.error("network", "set", bridge, "ipv4.address", taken)
+    daemon.lxc("network", "set", bridge, "ipv4.nat", "false")
+    daemon.lxc("network", "delete", bridge)
+    daemon.lxc("network", "set", daemon.bridge, "ipv4.address", taken)
+    daemon.lxc("network", "set", daemon.bridge, "ipv4.address", own)
+
+
 def test_a_change_is_applied_at_once(daemon: Daemon) -> None:
     bridge = f"{daemon.bridge}g"
     daemon.lxc("network", "create", bridge)

@@ -117,7 +117,7 @@ async def create(host: Host, request: NetworkWrite) -> Network:
     if host.bridge.is_taken(request.name):
         raise InvalidInput(f'the host has an interface "{request.name}" already; choose another name')
     async with host.bridge.choosing(), Undo() as undo:
-        chosen = await host.bridge.choose(config)
+        chosen = await host.bridge.choose(request.name, config, {})
         made = Network(name=request.name, description=request.description or "", config=chosen)
         await host.records.networks.insert(made)
         undo.on_failure(host.records.networks.delete, made.name)
@@ -153,7 +153,8 @@ async def _update(host: Host, before: Network, request: NetworkWrite, *, merge: 
     network.check(before.name, config)
     description = before.description if request.description is None and merge else request.description or ""
     async with host.bridge.choosing(), Undo() as undo:
-        after = replace(before, description=description, config=await host.bridge.choose(config))
+        chosen = await host.bridge.choose(before.name, config, before.config)
+        after = replace(before, description=description, config=chosen)
         await host.records.networks.replace(after)
         undo.on_failure(host.bridge.up, before)
         undo.on_failure(host.records.networks.replace, before)

@@ -193,3 +193,13 @@ def networks_in_use() -> list[Network]:
         if known:
             found.append(ipaddress.ip_network((known.address, known.length), strict=False))
     return found
+
+
+def subnets_of_links() -> list[tuple[str, Network]]:
+    """The subnets that interfaces of our namespace have addresses in, each with the interface's name."""
+    names = {found.index: found.name for found in links()}
+    known = [found for payload in dump(GETADDR) if (found := address(payload))]
+    return [
+        (names.get(one.index, ""), ipaddress.ip_network((one.address, one.length), strict=False))
+        for one in known
+    ]

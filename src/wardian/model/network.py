@@ -148,3 +148,23 @@ def free_subnet(family: int, used: Iterable[Subnet], rng: random.Random) -> str:
         if not any(subnet.overlaps(other) for other in taken):
             return f"{subnet[1]}/{subnet.prefixlen}"
     raise HostFailed(f'no free IPv{family} subnet found; set "ipv{family}.address" yourself, or to "none"')
+
+
+def check_free(name: str, key: str, address: str, others: Iterable[tuple[str, Subnet]]) -> None:
+    """InvalidInput if the address that a key says takes the subnet of another interface.
+
+    One within a larger subnet of another is no clash: the kernel prefers the smaller one.
+    """
+    if address in ("", NONE, "auto"):
+        return
+    own = ipaddress.ip_interface(address).network
+    for other, subnet in others:
+        if other != name and subnet.version == own.version and _within(subnet, own):
+            raise InvalidInput(
+                f'network "{name}": key "{key}": {own} takes {subnet}, where {other} is; '
+                'choose another subnet, or "auto"'
+            )
+
+
+def _within(inner: Subnet, outer: Subnet) -> bool:
+    return inner.overlaps(outer) and inner.prefixlen >= outer.prefixlen

@@ -35,8 +35,13 @@ class Bridge(Protocol):
     def is_taken(self, name: str) -> bool:
         """Whether this host has an interface of that name."""
 
-    async def choose(self, config: Mapping[str, str]) -> dict[str, str]:
-        """The configuration with `auto` and absent subnets replaced by ones that are free on this host."""
+    async def choose(
+        self, name: str, config: Mapping[str, str], present: Mapping[str, str]
+    ) -> dict[str, str]:
+        """The configuration with `auto` and absent subnets replaced by ones that are free on this host.
+
+        present: that of the bridge now. InvalidInput if a subnet that it has not got yet is another's.
+        """
 
     async def up(self, network: Network) -> None:
         """Make the host match: bridge, addresses, dnsmasq, firewall. Idempotent, adopts what runs."""

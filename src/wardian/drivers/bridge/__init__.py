@@ -37,8 +37,14 @@ class Bridges:
         finally:
             os.close(fd)
 
-    async def choose(self, config: Mapping[str, str]) -> dict[str, str]:
+    async def choose(
+        self, name: str, config: Mapping[str, str], present: Mapping[str, str]
+    ) -> dict[str, str]:
         """See ports.Bridge."""
+        others = netlink.subnets_of_links()
+        for key in ("ipv4.address", "ipv6.address"):
+            if config.get(key) != present.get(key):
+                network.check_free(name, key, config.get(key, ""), others)
         chosen = dict(config)
         used = netlink.networks_in_use()
         for family in (4, 6):
