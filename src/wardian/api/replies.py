@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 
 from wardian.core.operations import Operation
 from wardian.errors import WardianError
@@ -65,10 +66,17 @@ def error(failure: WardianError) -> web.Response:
     return _json(body, failure.status, {"X-Content-Type-Options": "nosniff"})
 
 
+class _File(web.FileResponse):
+    """A file that the handler may have sent itself, to know when that is done: it is sent once."""
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        return None if self.prepared else await super().prepare(request)
+
+
 def file(path: Path, **headers: str) -> web.FileResponse:
     """A file as it is, sent by the kernel."""
     content = {"Content-Type": "application/octet-stream"}
-    return web.FileResponse(path, headers=content | {k.replace("_", "-"): v for k, v in headers.items()})
+    return _File(path, headers=content | {k.replace("_", "-"): v for k, v in headers.items()})
 
 
 def etag_of(writable: Any) -> str:

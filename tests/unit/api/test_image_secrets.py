@@ -58,3 +58,13 @@ async def test_secrets_are_for_the_trusted_to_give_and_are_not_listed(
     assert (await guest.ask("POST", f"{PATH}/secret")).status == 403
     secret = (await api.ask("POST", f"{PATH}/secret")).metadata["metadata"]["secret"]
     assert secret not in str(await api.get("/1.0/operations?recursion=1"))
+
+
+async def test_an_image_is_sent_once_and_the_connection_goes_on(
+    api: Caller, private: Image, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        async with api.session.get(f"{api.base}{PATH}/export") as answer:
+            assert await answer.read() == b"content"
+    assert await api.get(PATH)
+    assert "Unhandled" not in caplog.text
