@@ -72,9 +72,6 @@ class AlreadyExists(WardianError):
 
     status = 409
 
-    def __init__(self, message: str = "already exists") -> None:
-        super().__init__(message)
-
 
 class StaleRevision(WardianError):
     """If-Match named a revision that has been replaced since."""

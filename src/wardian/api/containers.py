@@ -92,6 +92,8 @@ async def put(host: Host, request: Request) -> web.Response:
 async def patch(host: Host, request: Request) -> web.Response:
     """Change some of the configuration, at once; with dry-run=1 not at all. What it does is told."""
     name, change = request.path["name"], await request.decode(ContainerUpdate)
+    if change.restore:
+        raise InvalidInput('field "restore": a snapshot is restored by PUT')
     if request.is_dry_run:
         return replies.sync({name: await updates.preview(host, name, change, merge=True)})
     done = await updates.update(host, name, change, merge=True, precondition=request.require_match)

@@ -272,7 +272,7 @@ async def rename_alias(host: Host, request: Request) -> web.Response:
     new = (await request.decode(AliasWrite)).name
     alias = await host.records.aliases.get(request.path["name"])
     if await host.records.aliases.find(new) is not None:
-        raise AlreadyExists()
+        raise AlreadyExists(f'image alias "{new}" already exists')
     await images.rename_alias(host, alias, new)
     return replies.created(images.alias_url(new))
 

@@ -4,6 +4,7 @@ import socket
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from wardian.errors import InvalidInput
 from wardian.linux import tcp
 
 FRAME_BYTES = 16 * 1024 * 1024
@@ -18,8 +19,10 @@ class WebSocket:
 
     @classmethod
     async def accept(cls, request: web.BaseRequest) -> "WebSocket":
-        """Finish the handshake."""
+        """Finish the handshake; InvalidInput if the request does not begin one."""
         raw = web.WebSocketResponse(max_msg_size=FRAME_BYTES, compress=False, timeout=1.0)
+        if not raw.can_prepare(request):
+            raise InvalidInput("this is a websocket: connect with the headers of one (RFC 6455)")
         await raw.prepare(request)
         return cls(raw)
 

@@ -112,7 +112,7 @@ def _credentials(user: str | None, password: str | None) -> dict[str, str]:
 def _tls(certificate: str) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cadata=certificate or None)
-    except (ssl.SSLError, ValueError):
+    except (ssl.SSLError, ValueError, TypeError):  # TypeError: not ASCII
         raise ApiError("the pinned certificate is not in PEM") from None
     if certificate:
         context.check_hostname = False

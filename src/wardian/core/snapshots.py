@@ -405,7 +405,7 @@ async def rename(host: Host, snapshot: Snapshot, new: str) -> Operation:
     """Begin to give a snapshot another name."""
     names.check_snapshot(new)
     if await host.records.snapshots.find(f"{snapshot.container}/{new}") is not None:
-        raise AlreadyExists()
+        raise AlreadyExists(f"Snapshot '{snapshot.container}/{new}' already exists")
 
     async def work(_: Operation) -> None:
         async with host.operations.lock(snapshot.name, "rename"):

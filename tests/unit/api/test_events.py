@@ -45,3 +45,8 @@ async def test_a_listener_that_hangs_up_is_forgotten(
         (listener,) = host.events._listeners
     assert await forgotten.get() is listener
     listener.close()
+
+
+async def test_a_request_without_an_upgrade_is_told_that_this_is_a_websocket(api: Caller) -> None:
+    reply = await api.ask("GET", "/1.0/events")
+    assert (reply.status, "websocket" in reply.error) == (400, True)

@@ -132,3 +132,10 @@ def test_no_accepted_value_adds_a_line_elsewhere(key: Key, parts: list[str]) -> 
         assert profile == plain[2]
     outside = [line for line in profile.split("\n") if line and not line.startswith(" ")]
     assert len(outside) == 3  # the include, the head and the end of the one profile
+
+
+async def test_a_change_of_some_fields_restores_no_snapshot(host: Host, api: Caller) -> None:
+    await add_container(host, "c1")
+    for query in ("", "?dry-run=1"):
+        reply = await api.ask("PATCH", f"/1.0/containers/c1{query}", {"restore": "snap0"})
+        assert (reply.status, reply.error) == (400, 'field "restore": a snapshot is restored by PUT')

@@ -157,7 +157,7 @@ def tls(certificate: str) -> ssl.SSLContext:
         return ssl.create_default_context()
     try:
         context = ssl.create_default_context(cadata=certificate)
-    except (ssl.SSLError, ValueError) as error:
+    except (ssl.SSLError, ValueError, TypeError) as error:  # TypeError: not ASCII
         raise InvalidInput('field "certificate": not a certificate in PEM') from error
     context.check_hostname = False  # the certificate itself is what is trusted, whatever name it has
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
