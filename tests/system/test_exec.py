@@ -147,3 +147,34 @@ def test_what_cannot_run_is_told_in_one_line(daemon: Daemon, container: str) -> 
     assert daemon.lxc("exec", container, "--cwd", "/only/here", "pwd") == "/only/here\n"
     nowhere = daemon.run("exec", container, "--cwd", "/nowhere", "pwd")
     assert nowhere.returncode != 0 and nowhere.stdout == b"" and b"can't cd to /nowhere" in nowhere.stderr
+
+
+def test_what_a_command_says_is_kept_among_the_logs(daemon: Daemon, container: str) -> None:
+    path = f"/1.0/containers/{container}/exec"
+
+    def run(script: str, **more: object) -> dict[str, object]:
+        body = {"command": ["sh", "-c", script], "record-output": True, **more}
+        began = json.loads(daemon.request("POST", path, json.dumps(body)))
+        ended = json.loads(daemon.request("GET", f"{began['operation']}/wait"))["metadata"]
+        assert ended["status_code"] == 200, ended
+        metadata: dict[str, object] = ended["metadata"]
+        return metadata
+
+    said = run("echo out; echo err >&2; sleep 1000 & exit 3")  # which holds the streams open
+    assert said["return"] == 3
+    output = said["output"]
+    assert isinstance(output, dict) and set(output) == {"1", "2"}
+    assert [daemon.request("GET", output[fd]) for fd in "12"] == ["out\n", "err\n"]
+    logs = json.loads(daemon.request("GET", f"/1.0/containers/{container}/logs"))["metadata"]
+    assert set(output.values()) <= set(logs)
+    for file in output.values():
+        daemon.request("DELETE", file)
+    left = json.loads(daemon.request("GET", f"/1.0/containers/{container}/logs"))["metadata"]
+    assert not set(output.values()) & set(left)
+    huge = run("dd if=/dev/zero bs=1M count=65 2>/dev/null; echo done >&2")["output"]
+    assert isinstance(huge, dict)
+    kept = daemon.folder / "lxd/logs" / container / huge["1"].rsplit("/", 1)[1]
+    assert kept.stat().st_size == 64 << 20
+    assert daemon.request("GET", huge["2"]) == "done\n"
+    refused = {"command": ["true"], "record-output": True, "wait-for-websocket": True}
+    assert "record-output" in json.loads(daemon.request("POST", path, json.dumps(refused)))["error"]

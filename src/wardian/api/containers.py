@@ -34,7 +34,9 @@ from wardian.model.requests import (
     StateChange,
 )
 
-LOG_FILE = re.compile(r"(lxc|console)\.log(\.old|\.1)?|lxc\.conf|(migration|snapshot)_[\w.:+-]+\.log")
+LOG_FILE = re.compile(
+    r"(lxc|console)\.log(\.old|\.1)?|lxc\.conf|(migration|snapshot)_[\w.:+-]+\.log|exec_[\da-f-]+\.std(out|err)"
+)
 BEGINNINGS = {"copy": copies.create, "migration": migration_sink.receive}
 """By the type of the source, where it is not made from an image or from nothing."""
 KEPT_LOGS = ("lxc.log", "lxc.conf")

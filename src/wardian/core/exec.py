@@ -12,9 +12,9 @@ import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
-from wardian.core import containers
+from wardian.core import containers, recording
 from wardian.core.containers import resources
 from wardian.core.host import Host
 from wardian.core.operations import Operation
@@ -51,17 +51,21 @@ async def execute(host: Host, name: str, request: ExecRequest) -> Operation:
         raise InvalidInput("Container is not running.")
     if name in host.frozen:
         raise InvalidInput("Container is frozen.")
-    if request.record_output:
-        raise InvalidInput('field "record-output" is not available in this version')
+    if request.record_output and request.wait_for_websocket:
+        raise InvalidInput('field "record-output": what is sent to websockets is not recorded')
     merged = await containers.expanded(host, container)
     configured = dict(keys.under(merged.config, "environment."))
     variables = {k.removeprefix("environment."): v for k, v in configured.items()}
     command = _command(request, variables, kernel_limits.limits_of(merged.config))
     started = host.running[name]
     if not request.wait_for_websocket:
-        return host.operations.start(
-            "Executing command", lambda _: _run_silently(host, started, command), resources=resources(name)
-        )
+
+        async def unseen(operation: Operation) -> dict[str, Any]:
+            if request.record_output:
+                return await _run_recorded(host, name, started, command, operation)
+            return await _run_silently(host, started, command)
+
+        return host.operations.start("Executing command", unseen, resources=resources(name))
     streams = ("0", "control") if request.interactive else ("0", "1", "2", "control")
 
     async def work(operation: Operation) -> dict[str, Any]:
@@ -105,6 +109,39 @@ async def _run_silently(host: Host, started: Started, command: Command) -> dict[
     with open(os.devnull, "r+b") as null:
         child = await host.runtime.execute(started, command, (null.fileno(),) * 3)
     return {"return": await child.wait()}
+
+
+async def _run_recorded(
+    host: Host, name: str, started: Started, command: Command, operation: Operation
+) -> dict[str, Any]:
+    """Pipes, not the files themselves: nothing of the host gets into the container."""
+    folder = host.runtime.log_folder(name)
+    with recording.records(folder, operation.id) as kept, contextlib.ExitStack() as fds:
+        pipes = [os.pipe2(os.O_CLOEXEC) for _ in kept]
+        for ours, _ in pipes:
+            fds.callback(os.close, ours)
+            os.set_blocking(ours, False)
+        try:
+            with open(os.devnull, "rb") as null:
+                theirs = (null.fileno(), pipes[0][1], pipes[1][1])
+                child = await host.runtime.execute(started, command, theirs)
+        finally:
+            for _, end in pipes:
+                os.close(end)
+        over = False
+        async with asyncio.TaskGroup() as streams:
+            outputs = [
+                streams.create_task(_drain(ours, record, lambda: over, reworded), name="exec record")
+                for (ours, _), record, reworded in zip(pipes, kept, (None, child.reworded), strict=True)
+            ]
+            status = await child.wait()
+            over = True
+            await _drain_rest(*outputs)
+        for record in kept:
+            record.check()
+    logs = f"{containers.url(name)}/logs"
+    files = (f"{logs}/{recording.file_name(operation.id, stream)}" for stream in recording.STREAMS)
+    return {"return": status, "output": {str(fd): file for fd, file in enumerate(files, 1)}}
 
 
 # --- pipes -------------------------------------------------------------------------------------
@@ -187,8 +224,12 @@ async def _wait_writable(fd: int) -> None:
 Reworded = Callable[[bytes], bytes | None]
 
 
+class _Target(Protocol):
+    async def send(self, frame: bytes | str) -> None: ...
+
+
 async def _drain(
-    fd: int, target: Socket, is_over: Callable[[], bool], reworded: Reworded | None = None
+    fd: int, target: _Target, is_over: Callable[[], bool], reworded: Reworded | None = None
 ) -> None:
     """Copy what the fd gives to binary frames until it ends, or is empty once `is_over`.
 
@@ -252,10 +293,11 @@ async def run_on_terminal(
     return {"return": status}
 
 
-async def _drain_rest(output: asyncio.Task[None]) -> None:
-    """Let the terminal's output end; a background process that holds it open does not hold us."""
-    await asyncio.wait([output], timeout=DRAIN_S)
-    output.cancel()
+async def _drain_rest(*outputs: asyncio.Task[None]) -> None:
+    """Let the output end; a background process that holds it open does not hold us."""
+    await asyncio.wait(outputs, timeout=DRAIN_S)
+    for output in outputs:
+        output.cancel()
 
 
 DRAIN_S = 1.0

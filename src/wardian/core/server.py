@@ -41,6 +41,7 @@ EXTENSIONS = (
     "id_map_base",
     "image_create_aliases",
     "image_compression_algorithm",
+    "container_exec_recording",
     "container_exec_signal_handling",
     "container_exec_user_group_cwd",
     "console",

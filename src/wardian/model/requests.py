@@ -228,5 +228,5 @@ class ExecRequest(Struct, forbid_unknown_fields=True):
     user: int | None = None
     group: int | None = None
     cwd: str | None = None
-    # Sent by later clients:
     record_output: bool = field(default=False, name="record-output")
+    """Keep what it says among the logs; only where no websockets are waited for."""
