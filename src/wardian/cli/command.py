@@ -14,7 +14,10 @@ FORMAT = Flag(
 
 
 class Command:
-    """One command. where: `module:function`; usage: synopsis, a summary line, text and examples."""
+    """One command. where: `module:function`; usage: synopsis, a summary line, text and examples.
+
+    completes: what its words are (cli/completion.py), with commas; the last one counts for all that follow.
+    """
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wardian.cli import commands
-from wardian.cli.session import Session
+from wardian.cli.session import Session, container_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,11 +112,24 @@ def _word(session: Session, command: Command, before: list[str], current: str) -
     action = (command.name, before[0] if before else "")
     if len(before) == 1 and action in NESTED:
         return NESTED[action].split()
-    if command.completes == "image" and ":" in current:
-        return _offered(session, current.partition(":")[0])
-    kinds = KINDS.get(action, (command.completes,))
+    kinds = KINDS.get(action, tuple(command.completes.split(",")))
     kind = kinds[min(max(len(before) - bool(command.subcommands), 0), len(kinds) - 1)]
+    if kind == "image" and ":" in current:
+        return _offered(session, current.partition(":")[0])
+    if kind == "command":
+        return list(commands.names())
+    if kind == "snapshot":
+        return [name.rpartition("/")[2] for name in _snapshots(session, before[-1])]
+    if kind == "container" and "/" in current and command.name != "file":
+        return _snapshots(session, current.partition("/")[0])
     return objects(session, kind, current)
+
+
+def _snapshots(session: Session, container: str) -> list[str]:
+    """`[REMOTE:]CONTAINER/SNAPSHOT` of each that the container has, as it was written."""
+    daemon, name = session.server(container)
+    listed = daemon.get(f"{container_url(name)}/snapshots")
+    return [f"{container}/{_plain(url.rpartition('/')[2])}" for url in listed]
 
 
 def _flag(command: Command, word: str) -> Flag | None:

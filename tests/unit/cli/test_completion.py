@@ -20,6 +20,10 @@ C1 = {
 ANSWERS: dict[str, Any] = {
     "/1.0/containers": ["/1.0/containers/c1", "/1.0/containers/c2"],
     "/1.0/containers/c1": C1,
+    "/1.0/containers/c1/snapshots": [
+        "/1.0/containers/c1/snapshots/snap0",
+        "/1.0/containers/c1/snapshots/a%20b",
+    ],
     "/1.0/profiles": ["/1.0/profiles/default"],
     "/1.0/profiles/default": {"config": {}, "devices": {"eth0": {"type": "nic", "nictype": "macvlan"}}},
     "/1.0/networks": ["/1.0/networks/br0"],
@@ -113,6 +117,16 @@ def offered(line: str) -> list[str]:
         ("lxc alias remove ", ["my"], []),
         ("lxc remote switch ", ["local"], []),
         ("lxc console ", ["c1"], []),
+        ("lxc delete c1/", ["c1/snap0", "c1/a b"], ["c1"]),
+        ("lxc copy local:c1/s", ["local:c1/snap0"], []),
+        ("lxc config show c1/", ["c1/snap0"], []),
+        ("lxc restore ", ["c1"], ["snap0"]),
+        ("lxc restore c1 ", ["snap0"], ["c1"]),
+        ("lxc file pull c1/", [], ["c1/snap0"]),
+        ("lxc exec c1 -- ", [], ["c1"]),
+        ("lxc launch debian:", ["debian:bookworm"], []),
+        ("lxc launch bb ", [], ["debian:"]),
+        ("lxc help st", ["start", "stop"], []),
     ],
 )  # fmt: skip
 def test_words_that_can_stand_there(line: str, some: list[str], others: list[str]) -> None:

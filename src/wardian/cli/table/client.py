@@ -64,6 +64,7 @@ Example:
     lxc help exec
 """,
         (Flag("all", "bool", "Show all commands (not just interesting ones)"),),
+        completes="command",
     ),
     Command(
         "manpage",

@@ -196,7 +196,7 @@ Example:
     lxc restore c1 snap0
 """,
         (Flag("stateful", "bool", "Go on from the memory that the snapshot has"),),
-        completes="container",
+        completes="container,snapshot",
     ),
     Command(
         "snapshot",

@@ -56,7 +56,7 @@ Examples:
             Flag("cwd", "str", "Folder to run the command in"),
         ),
         stop_at=2,
-        completes="container",
+        completes="container,",
     ),
     Command(
         "file",

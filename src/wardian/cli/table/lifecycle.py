@@ -68,7 +68,7 @@ Example:
 """,
         CREATE,
         hidden=True,
-        completes="image",
+        completes="image,",
     ),
     Command(
         "launch",
@@ -87,7 +87,7 @@ Examples:
     lxc launch debian:trixie c2 -n br1 -s fast
 """,
         (*CREATE, CONSOLE),
-        completes="image",
+        completes="image,",
     ),
     Command(
         "list",
