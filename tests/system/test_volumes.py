@@ -114,7 +114,7 @@ def test_volumes_and_snapshots_get_other_names_and_pools(here: Daemon) -> None:
     assert [(second / n / "volume/f").read_text() for n in ("data", "moved")] == ["first", "second"]
     here.lxc("storage", "volume", "restore", "second", "moved", "s2")
     assert (second / "moved/volume/f").read_text() == "first"
-    here.lxc("storage", "volume", "move", "second", "moved", "default/data")
+    here.lxc("storage", "volume", "move", "second/moved", "default/data")
     assert (on_host(here, "data") / "f").read_text() == "first"
     here.lxc("storage", "volume", "delete", "second", "data")
     here.lxc("storage", "delete", "second")

@@ -21,11 +21,20 @@ def run(session: Session, values: Values, words: list[str]) -> int:
     """Dispatch on the subcommand; the first word after it is always `[remote:]POOL`."""
     if len(words) < 2 or words[0] not in SUBCOMMANDS:
         raise UsageError
+    words = _apart(words)
     function, least, most = SUBCOMMANDS[words[0]]
     need(words[2:], least, most)
     daemon, pool = session.server(words[1])
     function(session, daemon, pool, words[2:], values)
     return 0
+
+
+def _apart(words: list[str]) -> list[str]:
+    """The words of a copy or move with the source as two: later clients write POOL/VOLUME."""
+    pool, slash, volume = words[1].partition("/")
+    if words[0] not in ("copy", "move") or not slash:
+        return words
+    return [words[0], pool, volume, *words[2:]]
 
 
 def _url(pool: str, name: str = "") -> str:

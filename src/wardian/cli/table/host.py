@@ -64,7 +64,7 @@ lxc storage volume show|info|create|edit|delete [<remote>:]<pool> <volume>
 lxc storage volume rename [<remote>:]<pool> <volume>[/<snapshot>] <new name>
 lxc storage volume copy [<remote>:]<pool> <volume>[/<snapshot>] [<other pool>/]<new name>
 lxc storage volume move [<remote>:]<pool> <volume> <other pool>/[<new name>]
-    A move takes the snapshots along; nothing may use the volume.
+    A move takes the snapshots along; nothing may use the volume. <pool>/<volume> may also be one word.
 lxc storage volume get|unset [<remote>:]<pool> <volume> <key>
 lxc storage volume set [<remote>:]<pool> <volume> <key> <value>
     Volumes that belong to no container.
