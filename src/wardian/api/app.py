@@ -102,6 +102,7 @@ def _endpoint(host: Host, crowd: Crowd, route: Route) -> Endpoint:
         try:
             with conversations.answering(conversation):
                 caller = await auth.identify(host, crowd, raw, conversation)
+                log.debug("%s %s", raw.method, raw.path)  # without the query, which can hold a secret
                 named = raw.match_info.get("name", "") if route.within else ""
                 request = Request(raw, rights.check(caller, route, named))
                 if not (route.early or route.verb == "GET"):

@@ -144,6 +144,12 @@ class Operation:
         self._changed()
         if STATUS[status] >= 200:
             self.finished.set()
+            log.info("%s%s: %s", self.description, self._about(), self.err or status.lower())
+
+    def _about(self) -> str:
+        """The things that it is about, for the log."""
+        urls = next(iter(self.resources.values()), [])
+        return "".join(f" {url}" for url in urls)
 
     async def _run(self, work: Work) -> None:
         try:

@@ -50,3 +50,12 @@ async def test_a_listener_that_hangs_up_is_forgotten(
 async def test_a_request_without_an_upgrade_is_told_that_this_is_a_websocket(api: Caller) -> None:
     reply = await api.ask("GET", "/1.0/events")
     assert (reply.status, "websocket" in reply.error) == (400, True)
+
+
+async def test_each_request_is_in_the_log_without_the_secrets_of_its_query(
+    api: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "wardian")
+    await api.ask("GET", "/1.0/operations/x/websocket?secret=hush")
+    assert "GET /1.0/operations/x/websocket" in caplog.messages
+    assert "hush" not in caplog.text

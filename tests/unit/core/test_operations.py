@@ -122,3 +122,24 @@ async def test_what_the_daemon_does_of_its_own_accord_is_waited_for(monkeypatch:
     async with operations.lock("c1", "update", wait=True):
         with pytest.raises(Busy, match="update"):
             await restart()
+
+
+async def test_the_log_tells_what_was_done_to_what_and_how_it_ended(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    operations = Operations(Events())
+    caplog.set_level("INFO")
+
+    async def work(operation: Operation) -> None:
+        return
+
+    async def failing(operation: Operation) -> None:
+        raise NotFound('image "x" not found')
+
+    about = {"containers": ["/1.0/containers/c1"], "instances": ["/1.0/instances/c1"]}
+    for one in (work, failing):
+        await operations.wait(operations.start("Creating container", one, resources=about).id)
+    assert caplog.messages == [
+        "Creating container /1.0/containers/c1: success",
+        'Creating container /1.0/containers/c1: image "x" not found',
+    ]
