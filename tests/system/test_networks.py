@@ -44,6 +44,8 @@ def test_wrong_networks_are_refused_by_name(daemon: Daemon) -> None:
     assert "has an interface" in daemon.error("network", "create", "lo")
     assert daemon.error("network", "create", "much-too-long-a-name")
     assert "is in use by" in daemon.error("network", "delete", daemon.bridge)
+    for words in (("set", "lo", "ipv4.nat", "true"), ("delete", "lo"), ("rename", "lo", "wtx")):
+        assert '"lo" is an interface of the host' in daemon.error("network", *words)
     assert "wtx" not in daemon.lxc("network", "list")
 
 
@@ -59,6 +61,13 @@ def test_the_subnet_of_another_interface_is_not_taken(daemon: Daemon) -> None:
     daemon.lxc("network", "delete", bridge)
     daemon.lxc("network", "set", daemon.bridge, "ipv4.address", taken)
     daemon.lxc("network", "set", daemon.bridge, "ipv4.address", own)
+
+
+def test_a_path_is_no_network(daemon: Daemon) -> None:
+    for name in ("%2e", "%2e%2e", "..%2Fnet%2Flo", "lo%2F"):
+        for verb in ("GET", "DELETE"):
+            reply = json.loads(daemon.request(verb, f"/1.0/networks/{name}"))
+            assert reply.get("error_code") == 404, (verb, name, reply)
 
 
 def test_a_change_is_applied_at_once(daemon: Daemon) -> None:

@@ -63,7 +63,7 @@ async def names_of_all(host: Host) -> list[str]:
 async def render(host: Host, name: str, *, with_warnings: bool = False) -> dict[str, Any]:
     """The object of the API; NotFound if neither managed nor an interface of the host."""
     found = await host.records.networks.find(name)
-    if found is None and not (SYSFS / name).exists():
+    if found is None and not _is_link(name):
         raise NotFound(f'network "{name}" not found')
     shown: dict[str, Any] = {
         "name": name,
@@ -78,6 +78,11 @@ async def render(host: Host, name: str, *, with_warnings: bool = False) -> dict[
         line = await host.bridge.problem(found) if found else ""
         shown["warnings"] = [line] if line else []
     return shown
+
+
+def _is_link(name: str) -> bool:
+    """Whether the host has an interface of that name, which is any text: it makes no path."""
+    return any(link.name == name for link in netlink.links())
 
 
 def interface_type(name: str) -> str:
@@ -128,6 +133,14 @@ async def create(host: Host, request: NetworkWrite) -> Network:
     return made
 
 
+async def _managed(host: Host, name: str) -> Network:
+    """The network of that name; InvalidInput if it is an interface of the host, NotFound if nothing is."""
+    found = await host.records.networks.find(name)
+    if found is None and _is_link(name):
+        raise InvalidInput(f'"{name}" is an interface of the host, not a network of ours')
+    return found or await host.records.networks.get(name)
+
+
 async def update(
     host: Host,
     name: str,
@@ -138,7 +151,7 @@ async def update(
 ) -> None:
     """Replace (or with `merge` change) the configuration and apply it at once."""
     async with host.once(f"update network {name}"):
-        before = await host.records.networks.get(name)
+        before = await _managed(host, name)
         precondition(writable(before))
         await _update(host, before, request, merge=merge)
     host.events.lifecycle("network-updated", url(name))
@@ -164,7 +177,7 @@ async def _update(host: Host, before: Network, request: NetworkWrite, *, merge: 
 
 async def delete(host: Host, name: str) -> None:
     """Remove a managed bridge that nothing uses."""
-    found = await host.records.networks.get(name)
+    found = await _managed(host, name)
     if users := await used_by(host, name):
         raise InvalidInput(f'network "{name}" is in use by {", ".join(users)}')
     await host.bridge.down(found)
@@ -174,7 +187,7 @@ async def delete(host: Host, name: str) -> None:
 
 async def rename(host: Host, name: str, new: str) -> None:
     """Give a managed bridge that nothing uses another name; its addresses stay."""
-    found = await host.records.networks.get(name)
+    found = await _managed(host, name)
     network.check(new, found.config)
     if new != name and await host.records.networks.find(new) is not None:
         raise AlreadyExists(f'network "{new}" already exists')
