@@ -19,7 +19,7 @@ from wardian.model import filters
 from wardian.model import image as image_model
 from wardian.model.container import Image
 from wardian.model.requests import ImageCreate
-from wardian.model.units import is_true
+from wardian.model.units import parse_bool
 from wardian.ports.rootfs import ImageFiles
 
 CHUNK = 1024 * 1024
@@ -68,7 +68,10 @@ async def create(host: Host, request: Request) -> web.Response:
     async with AsyncExitStack() as stack:
         folder = await stack.enter_async_context(images.building(host))
         if raw.content_type.startswith("multipart/"):
-            built, name = await _spool_parts(await raw.multipart(), folder)
+            try:
+                built, name = await _spool_parts(await raw.multipart(), folder)
+            except ValueError as error:
+                raise InvalidInput(f"Invalid multipart image: {error}") from error
         else:
             built, name = ImageFiles(folder / "meta", None), ""
             await _spool(raw.content.readany, built.metadata)
@@ -94,15 +97,23 @@ def _request_in(body: Path) -> ImageCreate | None:
 def _about(raw: web.Request) -> tuple[Import, list[AliasWrite]]:
     properties: dict[str, str] = {}
     for text in raw.headers.getall("X-LXD-properties", []):
-        properties |= dict(urllib.parse.parse_qsl(text, keep_blank_values=True, max_num_fields=1000))
+        properties |= dict(urllib.parse.parse_qsl(text, keep_blank_values=True))
     about = Import(
         filename=Path(raw.headers.get("X-LXD-filename", "")).name,
-        public=is_true(raw.headers.get("X-LXD-public", "")),
+        public=_says_yes(raw, "X-LXD-public"),
         properties=properties,
         expected=raw.headers.get("X-LXD-fingerprint", ""),
     )
     listed = urllib.parse.parse_qsl(raw.headers.get("X-LXD-aliases", ""))
     return about, [AliasWrite(name=value) for name, value in listed if name == "alias"]
+
+
+def _says_yes(raw: web.Request, header: str) -> bool:
+    text = raw.headers.get(header, "")
+    try:
+        return bool(text) and parse_bool(text)
+    except InvalidInput as error:
+        raise InvalidInput(f'header "{header}": {error}') from error
 
 
 async def _spool(read: Callable[[], Awaitable[bytes]], target: Path) -> None:

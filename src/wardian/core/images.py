@@ -278,12 +278,13 @@ async def ensure_volume(host: Host, storage: Storage, image: Image, operation: O
             await storage.delete(unpacked)
             await storage.create(unpacked)
             undo.on_failure(storage.delete, unpacked)
-            await host.rootfs.unpack(
-                files(host, image),
-                storage.path(unpacked),
-                host.idmap or IdMap(),
-                Meter(operation, "unpack", image.size),
-            )
+            meter = Meter(operation, "unpack", image.size)
+            try:
+                await host.rootfs.unpack(
+                    files(host, image), storage.path(unpacked), host.idmap or IdMap(), meter
+                )
+            except InvalidInput as error:
+                raise InvalidInput(f'image "{image.fingerprint[:12]}": {error}') from error
             await storage.unmount(unpacked)
             await storage.rename(unpacked, volume)
             undo.keep()

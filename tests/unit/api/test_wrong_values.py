@@ -139,3 +139,16 @@ async def test_a_change_of_some_fields_restores_no_snapshot(host: Host, api: Cal
     for query in ("", "?dry-run=1"):
         reply = await api.ask("PATCH", f"/1.0/containers/c1{query}", {"restore": "snap0"})
         assert (reply.status, reply.error) == (400, 'field "restore": a snapshot is restored by PUT')
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"Content-Type": "multipart/form-data"}, "Invalid multipart image"),
+        ({"Content-Type": "multipart/form-data; boundary=b"}, "Invalid multipart image"),
+        ({"X-LXD-public": "maybe"}, 'header "X-LXD-public": Invalid value for a boolean: maybe'),
+    ],
+)
+async def test_a_wrong_upload_is_told_what_is_wrong(api: Caller, headers: dict[str, str], said: str) -> None:
+    reply = await api.ask("POST", "/1.0/images", b"x", headers=headers)
+    assert (reply.status, said in reply.error) == (400, True), reply
