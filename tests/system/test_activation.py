@@ -96,6 +96,24 @@ def test_it_starts_when_somebody_connects_or_containers_need_it(dormant: Daemon)
         assert not is_up(dormant), "it is not started to be stopped"
 
 
+def test_why_it_has_to_run_is_told_also_while_it_does(daemon: Daemon, name: str) -> None:
+    def told() -> str:
+        argv = [PYTHON, "-m", "wardian.daemon.main", "activateifneeded", "--debug"]
+        return subprocess.run(
+            argv, env=daemon.environment, cwd=ROOT, capture_output=True, text=True, check=True
+        ).stderr
+
+    daemon.lxc("init", "bb", name)
+    assert "activating" not in told()
+    daemon.lxc("config", "set", "core.https_address", f"127.0.0.1:{free_port()}")
+    assert "Daemon has core.https_address set, activating..." in told()
+    daemon.lxc("config", "unset", "core.https_address")
+    daemon.lxc("start", name)
+    assert "Daemon has auto-started containers, activating..." in told()
+    daemon.lxc("stop", "-f", name)
+    assert "activating" not in told()
+
+
 def test_what_systemd_gets_is_in_order(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")

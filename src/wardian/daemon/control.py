@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import logging
 import socket
 import sqlite3
 import time
@@ -12,6 +13,8 @@ from typing import Any
 from wardian.core.autostart import wants_start
 from wardian.errors import HostFailed, WardianError
 from wardian.model.paths import Paths
+
+log = logging.getLogger(__name__)
 
 LEAST_S = 0.001
 """A timeout of 0 would mean to look without waiting, which is another mode of sockets."""
@@ -109,25 +112,48 @@ def shut_down(paths: Paths, timeout_s: float) -> bool:
             return True
 
 
+def activate_if_needed(paths: Paths) -> None:
+    """Have the launcher start the daemon, if it has to run; the log tells why."""
+    if reason := activation_reason(paths):
+        log.debug(reason)
+        ask(paths, "GET", "/1.0")
+
+
 def activation_reason(paths: Paths) -> str:
-    """Why a socket-activated daemon has to run now, from its database alone; "" if it need not."""
+    """Why a daemon has to run; "" if it need not. One that is not running is not started to be asked."""
+    if is_running(paths):
+        try:
+            server = ask(paths, "GET", "/1.0")["config"]
+            containers = ask(paths, "GET", "/1.0/containers?recursion=1")
+        except HostFailed:  # it is about to come up
+            return ""
+        return _reason(server, [container["expanded_config"] for container in containers])
+    return _reason(*_remembered(paths))
+
+
+def _remembered(paths: Paths) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """The configuration of the server and of each container, in the database of a daemon that is down."""
     if not paths.database.exists():
-        return ""
+        return {}, []
     with contextlib.closing(sqlite3.connect(f"file:{paths.database}?mode=ro", uri=True)) as connection:
         rows = dict(connection.execute("SELECT key, value FROM documents").fetchall())
     documents = {key: json.loads(value) for key, value in rows.items()}
-    if documents.get("server/config", {}).get("core.https_address"):
-        return "Daemon has core.https_address set, activating..."
     profiles = {v["name"]: v.get("config", {}) for k, v in documents.items() if k.startswith("profiles/")}
-    for key, container in documents.items():
-        if not key.startswith("containers/"):
-            continue
+    found = []
+    for container in (value for key, value in documents.items() if key.startswith("containers/")):
         merged: dict[str, str] = {}
         for profile in container.get("profiles", []):
             merged |= profiles.get(profile, {})
-        merged |= container.get("config", {})
-        if wants_start(merged) or merged.get("volatile.last_state.power") == "RUNNING":
+        found.append(merged | container.get("config", {}))
+    return documents.get("server/config", {}), found
+
+
+def _reason(server: dict[str, Any], containers: list[dict[str, str]]) -> str:
+    if server.get("core.https_address"):
+        return "Daemon has core.https_address set, activating..."
+    for config in containers:
+        if wants_start(config) or config.get("volatile.last_state.power") == "RUNNING":
             return "Daemon has auto-started containers, activating..."
-        if merged.get("snapshots.schedule"):
+        if config.get("snapshots.schedule"):
             return "Daemon has scheduled snapshots, activating..."
     return ""

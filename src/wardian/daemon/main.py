@@ -1,7 +1,6 @@
 """The `lxd` command (spec/cli.md section 9): the daemon, and what an administrator asks of it."""
 
 import argparse
-import logging
 import os
 from typing import NoReturn
 
@@ -138,9 +137,7 @@ def _control(command: str, paths: Paths, options: argparse.Namespace) -> None:
     from wardian.daemon import control
 
     if command == "activateifneeded":
-        if not control.is_running(paths) and (reason := control.activation_reason(paths)):
-            logging.getLogger(__name__).debug(reason)
-            control.ask(paths, "GET", "/1.0")
+        control.activate_if_needed(paths)
     elif command == "waitready":
         if not control.wait_ready(paths, options.timeout):
             raise WardianError(f"LXD still not running after {options.timeout:g}s timeout.")
