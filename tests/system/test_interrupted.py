@@ -34,8 +34,12 @@ def operation_of(daemon: Daemon) -> str:
     return f"/1.0/operations/{found[0]}" if found else ""
 
 
+BEFORE = set(Path("/tmp").glob("mmdebstrap.*"))
+
+
 def assert_nothing_is_left(daemon: Daemon) -> None:
     lxd = daemon.folder / "lxd"
+    assert set(Path("/tmp").glob("mmdebstrap.*")) <= BEFORE
     assert "slow" not in daemon.names()
     assert not list((lxd / "images").glob(".build-*"))
     assert not (lxd / "storage-pools/default/containers/slow").exists()

@@ -95,6 +95,13 @@ def commands(suite: str, architecture: str, target: Path, mirror: str) -> list[s
     return [*argv, suite, str(target), mirror]
 
 
+ON_SCRATCH = ("sh", "-c", 'mount --bind "$0" "$TMPDIR" && exec "$@"')
+"""Runs mmdebstrap, in its own mount namespace, with a folder of ours for its temporary files.
+
+Killed, it leaves them all; and it wants a place that apt's own user gets to.
+"""
+
+
 async def build(
     suite: str, architecture: str, target: ImageFiles, proxies: Proxies, progress: Progress
 ) -> dict[str, str]:
@@ -106,7 +113,14 @@ async def build(
     assert target.rootfs is not None
     made = target.rootfs.with_name("rootfs.tar.zst")
     argv = commands(suite, architecture, made, host_mirror())
-    await _run(argv, {**await host_environment(proxies), "NETWORK": NETWORK, "UDEV": UDEV}, suite, progress)
+    temporary = "/mnt" if target.rootfs.is_relative_to("/tmp") else "/tmp"
+    own = {"NETWORK": NETWORK, "UDEV": UDEV, "TMPDIR": temporary}
+    environment = {**await host_environment(proxies), **own}
+    scratch = target.rootfs.with_name("scratch")
+    scratch.mkdir()
+    scratch.chmod(0o1777)
+    await _run([*ON_SCRATCH, str(scratch), *argv], environment, suite, progress)
+    await asyncio.to_thread(shutil.rmtree, scratch)
     made.rename(target.rootfs)
     now = int(time.time())
     properties = {
