@@ -89,7 +89,9 @@ def _read() -> dict[str, Any]:
             return content
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ApiError(f'cannot read "{path}": {error.strerror}; LXD_CONF names another folder') from None
+    except ValueError as error:
         raise ApiError(f'cannot read "{path}": {error}') from None
 
 
@@ -99,7 +101,7 @@ def _parse(path: str, text: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        raise ApiError(f'cannot read "{path}": {error}') from None
+        raise ApiError(f'"{path}" is not valid YAML: {" ".join(str(error).split())}') from None
     if not isinstance(content, dict):
         raise ApiError(f'"{path}" is not a map')
     for part in ("remotes", "aliases"):

@@ -142,3 +142,15 @@ def test_a_broken_memory_is_passed_over(folder: Path, text: str) -> None:
     (folder / "config.yml").write_text("aliases: {ls: list}\n")
     (folder / "config.yml.cache").write_text(text)
     assert config.load().aliases == {"ls": "list"}
+
+
+def test_a_file_that_cannot_be_used_is_told_in_one_line(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "config.yml").mkdir()
+    with pytest.raises(ApiError, match=r'cannot read ".*config.yml": Is a directory; LXD_CONF names'):
+        config.load()
+    (folder / "config.yml").rmdir()
+    (folder / "config.yml").write_text("remotes: {\na: [\n")
+    with pytest.raises(ApiError, match=r'config.yml" is not valid YAML: while parsing') as failure:
+        config.load()
+    assert "\n" not in str(failure.value)
