@@ -90,6 +90,14 @@ def test_a_client_that_may_only_look_changes_and_enters_nothing(
         ("config", "trust", "add", "far:", "--name", "friend"),
     ):
         assert "not authorized: this client may only look" in client.error(*words), words
+    recorded = {"command": ["echo", "secret"], "record-output": True, "wait-for-websocket": False}
+    operation = json.loads(used.daemon.request("POST", "/1.0/containers/c1/exec", json.dumps(recorded)))
+    used.daemon.request("GET", f"{operation['operation']}/wait")
+    told = json.loads(used.daemon.request("GET", "/1.0/containers/c1/logs"))["metadata"]
+    inside = [path for path in told if path.rpartition("/")[2].startswith(("exec_", "console"))]
+    assert inside
+    for path in told:
+        assert asks(used, tmp_path / CONF, "GET", path) == (403 if path in inside else 200)
     image = f"/1.0/images/{used.fingerprint}/export"
     assert asks(used, tmp_path / CONF, "GET", image) == 404  # as for any guest
     assert used.daemon.names("ns") == ["c1,RUNNING", "c2,RUNNING"]

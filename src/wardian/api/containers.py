@@ -40,6 +40,8 @@ LOG_FILE = re.compile(
 BEGINNINGS = {"copy": copies.create, "migration": migration_sink.receive}
 """By the type of the source, where it is not made from an image or from nothing."""
 KEPT_LOGS = ("lxc.log", "lxc.conf")
+SAID_INSIDE = ("console", "exec_")
+"""How the names of logs begin that have what programs in the container said."""
 
 
 async def list_containers(host: Host, request: Request) -> web.Response:
@@ -193,8 +195,10 @@ async def list_logs(host: Host, request: Request) -> web.Response:
 
 
 async def get_log(host: Host, request: Request) -> web.StreamResponse:
-    """A log file as it is."""
+    """A log file as it is; what was said in the container not for who may only look."""
     name, file = _log_of(request)
+    if request.access.read_only and file.startswith(SAID_INSIDE):
+        raise Forbidden("not authorized: this client may not see what is said in containers")
     path = host.runtime.log_folder(name) / file
     if not path.is_file():
         raise NotFound(f'container "{name}" has no log file "{file}"')
