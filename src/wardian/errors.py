@@ -32,6 +32,10 @@ class WardianError(Exception):
 
     status: ClassVar[int] = 500
 
+    def __str__(self) -> str:
+        """The message on one line, whatever a caller has put into a value that it repeats."""
+        return "\\n".join(super().__str__().splitlines())
+
 
 class InvalidInput(WardianError):
     """A field of a request is wrong; the message names the field and the value."""
