@@ -96,6 +96,8 @@ def test_raw_lxc_cannot_undo_the_confinement(daemon: Daemon, name: str, line: st
 
 def test_a_protected_container_is_not_deleted(daemon: Daemon, container: str) -> None:
     daemon.lxc("config", "set", container, "security.protection.delete", "true")
+    assert "protected" in daemon.error("delete", "-f", container)
+    assert daemon.lxc("list", f"^{container}$", "-c", "s", "--format", "csv") == "RUNNING\n"
     daemon.lxc("stop", "-f", container)
     assert "protected" in daemon.error("delete", container)
     daemon.lxc("config", "set", container, "security.protection.delete", "false")

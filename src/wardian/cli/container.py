@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from wardian.cli.options import Values
-from wardian.cli.session import Session, container_url, in_parallel, need
+from wardian.cli.session import Session, container_url, in_parallel, is_protected, need
 from wardian.client.connection import ApiError, Connection
 
 TYPE_CHECKING = False
@@ -117,6 +117,16 @@ def pause(session: Session, values: Values, words: list[str]) -> int:
     return _act(session, values, words, "freeze", "pause")
 
 
+def _may_be_stopped(name: str, found: dict[str, Any], *, force: bool) -> None:
+    """Accept that a container is stopped to be deleted, or raise ApiError."""
+    if not force:
+        raise ApiError("The container is currently running, stop it first or pass --force.")
+    if is_protected(found):  # the daemon refuses, too, but only once it is stopped
+        raise ApiError(
+            f'container "{name}" is protected; set "security.protection.delete" to false to delete it'
+        )
+
+
 def delete(session: Session, values: Values, words: list[str]) -> int:
     """Delete containers and snapshots, by force also running ones."""
     names = _targets(session, words)
@@ -139,8 +149,7 @@ def delete(session: Session, values: Values, words: list[str]) -> int:
                 raise
             found = {"status": "Stopped"}  # there may be what is kept of a copy that broke off
         if found["status"] != "Stopped":
-            if not values.force:
-                raise ApiError("The container is currently running, stop it first or pass --force.")
+            _may_be_stopped(name, found, force=values.force)
             change(own, daemon, name, {"action": "stop", "timeout": -1, "force": True}, word)
             if found["ephemeral"]:
                 return

@@ -6,7 +6,7 @@ import sys
 
 from wardian.cli.create import pair
 from wardian.cli.options import FlagError, Values
-from wardian.cli.session import FINAL, OperationFailed, OperationLost, Session, container_url
+from wardian.cli.session import FINAL, OperationFailed, OperationLost, Session, container_url, is_protected
 from wardian.client import config
 from wardian.client.connection import ApiError, Connection, quote
 
@@ -108,7 +108,7 @@ def move(session: Session, values: Values, source: End, target: End) -> None:
     status = found.get("status", "Stopped")
     if status not in ("Stopped", "Running"):
         raise ApiError(f'container "{source.name}" is {status.lower()}: let it run, or stop it first')
-    if found["expanded_config"].get("security.protection.delete", "").lower() in ("true", "1", "yes", "on"):
+    if is_protected(found):
         raise ApiError(f'container "{source.name}" is protected by "security.protection.delete": it stays')
     request = _request(values, source, target, found, found["config"])
     request["ephemeral"] = found["ephemeral"]

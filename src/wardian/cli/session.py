@@ -184,6 +184,12 @@ def _progress_text(operation: dict[str, Any]) -> str:
     return ""
 
 
+def is_protected(container: dict[str, Any]) -> bool:
+    """Whether a container, as the API tells it, is not to be deleted."""
+    value: str = container["expanded_config"].get("security.protection.delete", "")
+    return value.lower() in ("true", "1", "yes", "on")
+
+
 def container_url(name: str, *rest: str) -> str:
     """The path of a container, or of a snapshot (`container/snapshot`), in the API."""
     container, slash, snapshot = name.partition("/")
