@@ -15,6 +15,9 @@ from wardian.model import kernel_limits
 _NET = re.compile(
     r"lxc\.network\.[0-9]+\.ipv[46](?:\.gateway)?|lxc\.net\.[0-9]+\.ipv[46]\.(?:address|gateway)"
 )
+_OLD_NET = re.compile(
+    r"(?im)^[ \t]*lxc\.network\.([0-9]+)\.ipv([46])(\.gateway)?(?=[ \t]*=)",
+)
 _CGROUP = re.compile(r"lxc\.cgroup2?\.[a-z0-9_]+(?:\.[A-Za-z0-9_]+)+")
 _AUTO = re.compile(r"proc:mixed|sys:(?:ro|mixed)|cgroup(?::(?:ro|rw|mixed))?(?::force)?")
 
@@ -93,6 +96,11 @@ def parse(text: str) -> list[tuple[str, str]]:
         _check(name.lower(), value)
         settings.append((name, value))
     return settings
+
+
+def with_present_names(text: str) -> str:
+    """The text with the addresses of nics named as liblxc has named them since 2.1; it reads no others."""
+    return _OLD_NET.sub(lambda m: f"lxc.net.{m[1]}.ipv{m[2]}.{'gateway' if m[3] else 'address'}", text)
 
 
 def _check(name: str, value: str) -> None:

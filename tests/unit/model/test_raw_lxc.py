@@ -70,3 +70,14 @@ def test_what_would_undo_it_is_refused(line: str) -> None:
 def test_a_refusal_says_what_to_use_instead() -> None:
     with pytest.raises(InvalidInput, match=r'^Setting lxc.idmap is not allowed: use "raw.idmap"'):
         raw_lxc.parse("lxc.idmap = u 0 0 65536")
+
+
+def test_addresses_of_nics_get_the_names_that_liblxc_has_now() -> None:
+    text = (
+        "lxc.network.0.ipv4 = 10.0.0.2/24\n LXC.network.1.ipv6.gateway=auto\n"
+        "# lxc.network.0.ipv4 = a\nlxc.net.0.ipv4.gateway = auto"
+    )
+    assert raw_lxc.with_present_names(text) == (
+        "lxc.net.0.ipv4.address = 10.0.0.2/24\nlxc.net.1.ipv6.gateway=auto\n"
+        "# lxc.network.0.ipv4 = a\nlxc.net.0.ipv4.gateway = auto"
+    )

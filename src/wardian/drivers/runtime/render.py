@@ -14,7 +14,7 @@ from pathlib import Path
 
 from wardian.drivers.runtime import services
 from wardian.errors import InvalidInput
-from wardian.model import architectures, kernel_limits
+from wardian.model import architectures, kernel_limits, raw_lxc
 from wardian.model.nics import GATEWAYS, family, whole
 from wardian.model.plans import Mount, Nic
 from wardian.ports.runtime import StartPlan
@@ -100,6 +100,7 @@ def _line(key: str, value: str) -> str:
 
 
 def _raw(text: str) -> str:
+    text = raw_lxc.with_present_names(text)
     return text if not text or text.endswith("\n") else text + "\n"
 
 
