@@ -42,6 +42,7 @@ def test_kernel_limits_reach_init_and_commands(daemon: Daemon, container: str) -
     assert of_init() == (usual if may_raise else ["777", "888"])
     daemon.lxc("restart", "-f", container)
     assert of_init() == usual
+    assert "(fs.nr_open)" in daemon.error("config", "set", container, "limits.kernel.nofile", "unlimited")
     assert "no kernel limit nosuch" in daemon.error("config", "set", container, "limits.kernel.nosuch", "1")
 
 
@@ -53,6 +54,8 @@ def test_kernel_parameters_change_in_the_container_alone(daemon: Daemon, contain
     }
     files = [Path("/proc/sys", name.replace(".", "/")) for name in parameters]
     ours = [file.read_text() for file in files]
+    said = daemon.error("config", "set", container, "linux.sysctl.net.nosuch", "1")
+    assert said == "error: linux.sysctl.net.nosuch: a container has no such kernel parameter here"
     settings = (f"linux.sysctl.{name}={value}" for name, value in parameters.items())
     daemon.lxc("config", "set", container, *settings)
     script = "cat " + " ".join(map(str, files))

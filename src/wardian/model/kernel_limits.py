@@ -1,7 +1,7 @@
 """Limits of processes (setrlimit(2)) and kernel parameters (sysctl(8)) that a container has of its own."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from wardian.errors import InvalidInput
 
@@ -54,8 +54,8 @@ def parse_limit(text: str) -> tuple[int, int]:
     return bounds[0], bounds[1]
 
 
-def render_limit(bounds: tuple[int, int]) -> str:
-    """`SOFT:HARD` as liblxc and prlimit(1) read it."""
+def render_limit(bounds: Sequence[int]) -> str:
+    """`SOFT:HARD`, or one of them, as liblxc and prlimit(1) read it."""
     return ":".join("unlimited" if bound == UNLIMITED else str(bound) for bound in bounds)
 
 

@@ -47,6 +47,10 @@ LOG_ERROR = re.compile(r" ERROR\s+\S+ - \S+:\w+:\d+ - (.*)$")
 MODULE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 FIFO_LINE = re.compile(rb"^(\S+) (\d+)$")
 
+_NO_PARAMETER = 3
+"""Status of the script that finds no file of a kernel parameter."""
+_MOST_FILES = Path("/proc/sys/fs/nr_open")
+
 
 class Lxc:
     """Containers of one daemon, by the programs of liblxc."""
@@ -430,7 +434,7 @@ class Lxc:
                 if bounds is None and isinstance(error, PermissionError):
                     log.warning("%s stays as it is until the next start: %s", what, error.strerror)
                     continue
-                raise HostFailed(f"cannot set {what} while it runs: {error}") from error
+                raise HostFailed(f"cannot set {what} while it runs: {_refused(name, error)}") from error
 
     async def set_sysctls(self, started: Started, wanted: Mapping[str, str]) -> None:
         """See ports.Runtime."""
@@ -441,8 +445,12 @@ class Lxc:
         for name, value in wanted.items():
             path = f"/proc/sys/{kernel_limits.sysctl_path(name)}"
             what = f'set kernel parameter {name} of container "{started.name}" to "{value}"'
-            script = 'printf %s "$2" >"$1"'
-            await process.check(what, [*enter, "--", "sh", "-c", script, "sh", path, value])
+            script = f'[ -e "$1" ] || exit {_NO_PARAMETER}; printf %s "$2" >"$1"'
+            done = await process.run([*enter, "--", "sh", "-c", script, "sh", path, value])
+            if done.status == _NO_PARAMETER:
+                raise InvalidInput(f"linux.sysctl.{name}: a container has no such kernel parameter here")
+            if done.status:
+                raise process.ProgramFailed(what, done)
 
     async def confine(self, started: Started, confinement: Confinement) -> None:
         """See ports.Runtime."""
@@ -489,6 +497,17 @@ class Lxc:
             os.rename(old_logs, new_logs)
         except FileNotFoundError:
             pass
+
+
+def _refused(name: str, error: OSError | ValueError) -> str:
+    """Why a process does not get a limit."""
+    if not isinstance(error, PermissionError):
+        return str(error)
+    most = kernel_limits.render_limit(prlimit.get(kernel_limits.LIMITS[name])[1:])
+    files = (
+        f", nor any process above {_MOST_FILES.read_text().strip()} (fs.nr_open)" if name == "nofile" else ""
+    )
+    return f"without CAP_SYS_RESOURCE the daemon cannot go above its own, {most}{files}"
 
 
 def _prepare_log_folder(folder: Path) -> None:
