@@ -186,7 +186,7 @@ def test_the_editor_opens_again_with_the_error(
     assert status == 0, shown
     assert "Config parsing error: limits.memory: Invalid integer: lots" in shown
     second = sorted(tmp_path.glob("round.*"))[1].read_text()
-    assert second.startswith("### Error: limits.memory: Invalid integer: lots\n")
+    assert second.startswith("### Error: limits.memory: Invalid integer: lots (as in 512MB, 2GB, 10%)\n")
     assert daemon.lxc(kind, "get", edited, "limits.memory") == "64MB\n"
 
 

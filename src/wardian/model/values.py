@@ -53,7 +53,13 @@ class Type:
             raise InvalidInput("a value cannot contain a NUL character")
         if not self.lines and _CONTROL.search(text):
             raise InvalidInput(f"a value of this key is one line without control characters: {quoted(text)}")
-        self.parse(text)
+        try:
+            self.parse(text)
+        except InvalidInput as error:
+            if self.lines or not text.endswith(str(error).rpartition(": ")[2]):
+                raise
+            # It ends with the value, or its suffix, and does not say what is allowed.
+            raise InvalidInput(f"{error} ({self.syntax.replace('`', '')})") from None
 
 
 def quoted(text: str) -> str:

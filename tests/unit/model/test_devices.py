@@ -92,7 +92,10 @@ def test_a_wrong_type_is_refused(device: dict[str, str], message: str) -> None:
             {**NIC, "ipv4.address": "fd42::1"},
             "ipv4.address: Invalid value: fd42::1 (not an IPv4 address of a system)",
         ),
-        ({**NIC, "limits.max": "1TB"}, "limits.max: Unsupported suffix: TB"),
+        (
+            {**NIC, "limits.max": "1TB"},
+            "limits.max: Unsupported suffix: TB (bits per second, as in 512kbit, 10Mbit, 1Gbit)",
+        ),
         (
             {"type": "proxy", "listen": "tcp:1.2.3.4:1"},
             'Proxy entry is missing the required "connect" property.',
@@ -135,7 +138,7 @@ def test_a_wrong_type_is_refused(device: dict[str, str], message: str) -> None:
             {**ROOT, "shift": "true"},
             'the files of the root disk are the container\'s anyway; remove "shift"',
         ),
-        ({**DATA, "readonly": "maybe"}, "readonly: Invalid value for a boolean: maybe"),
+        ({**DATA, "readonly": "maybe"}, "readonly: Invalid value for a boolean: maybe (true or false)"),
         ({**DATA, "source": "srv"}, '"source" is not an absolute path; for a volume, set "pool", too'),
         ({**DATA, "path": "/../etc"}, "path: Invalid value: /../etc (not a plain path in the container)"),
         (
