@@ -174,10 +174,14 @@ def test_truncated_and_foreign_files_are_refused(daemon: Daemon, tree: Path, tmp
     (tmp_path / "empty").write_bytes(b"")
     assert "Unsupported image format" in daemon.error("image", "import", str(tmp_path / "text"))
     assert "Unsupported image format" in daemon.error("image", "import", str(tmp_path / "empty"))
-    if daemon.run("image", "import", str(tmp_path / "cut"), "--alias", "cut").returncode == 0:
-        name = hashlib.sha256(whole[: len(whole) // 2]).hexdigest()[:12]
-        assert f'image "{name}": cannot unpack image' in daemon.error("init", "cut", "cut")
-        daemon.lxc("image", "delete", "cut")
+    assert "its download or copy was cut" in daemon.error("image", "import", str(tmp_path / "cut"))
+    # gzip does not say where a file ends: it is noticed when it is unpacked.
+    whole = busybox.unified(tree, tmp_path / "whole.tar.gz", "-z").read_bytes()
+    (tmp_path / "cut").write_bytes(whole[: len(whole) // 2])
+    daemon.lxc("image", "import", str(tmp_path / "cut"), "--alias", "cut")
+    name = hashlib.sha256(whole[: len(whole) // 2]).hexdigest()[:12]
+    assert f'image "{name}": cannot unpack image' in daemon.error("init", "cut", "cut")
+    daemon.lxc("image", "delete", "cut")
     assert remains(daemon) == before
 
 

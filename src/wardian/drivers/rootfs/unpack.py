@@ -13,6 +13,7 @@ from pathlib import Path
 from wardian.drivers.rootfs import owners
 from wardian.errors import HostFailed, InvalidInput, OutOfSpace
 from wardian.linux import confine, process, syscalls, userns
+from wardian.model import ends
 from wardian.model import image as image_model
 from wardian.model.idmap import IdMap
 from wardian.ports.rootfs import ImageFiles, Received
@@ -208,6 +209,11 @@ async def read_bounded(stream: asyncio.StreamReader, limit: int, *, rest: bool =
 
 async def read_metadata(image: ImageFiles, idmap: IdMap) -> bytes:
     """See ports.Rootfs."""
+    for path in filter(None, (image.metadata, image.rootfs)):
+        kind = kind_of_file(path)
+        with open(path, "rb") as file:
+            if await asyncio.to_thread(ends.is_cut, file, kind):
+                raise InvalidInput("the image ends too early: its download or copy was cut; get it again")
     if kind_of_file(image.metadata) == "squashfs":
         raise InvalidInput("a squashfs image needs a metadata tarball beside it")
     return await read_member(image.metadata, ("metadata.yaml", "./metadata.yaml"), idmap, "image")
