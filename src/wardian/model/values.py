@@ -26,6 +26,8 @@ from wardian.model import (
 )
 
 LONGEST_NAME = 255
+LONGEST_PATH = 4095
+"""Both as the kernel has them."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MODULE = re.compile(r"[a-zA-Z0-9_][-a-zA-Z0-9_]{0,63}")
@@ -88,7 +90,8 @@ def check_user_key(name: str) -> None:
     """The NAME of `user.NAME`."""
     if not _USER_KEY.fullmatch(name) or len(name) > LONGEST_NAME:
         raise InvalidInput(
-            f'configuration key "user.{quoted(name)}" has characters other than a-z A-Z 0-9 -_.:/@+'
+            f'configuration key "user.{quoted(name)}" is not up to {LONGEST_NAME} of the characters '
+            "a-z A-Z 0-9 -_.:/@+"
         )
 
 
@@ -103,15 +106,26 @@ def parse_mount_point(text: str) -> str:
     """A path in a container, with or without the first slash, that stays below its root."""
     parts = [part for part in text.split("/") if part]
     if "." in parts or ".." in parts or (not parts and text != "/"):
-        raise InvalidInput(f"Invalid value: {text} (not a plain path in the container)")
+        raise InvalidInput(f"Invalid value: {quoted(text)} (not a plain path in the container)")
+    _check_length(text)
     return text
 
 
 def parse_host_path(text: str) -> str:
     """An absolute path of the host."""
     if not text.startswith("/"):
-        raise InvalidInput(f"Invalid value: {text} (not an absolute path)")
+        raise InvalidInput(f"Invalid value: {quoted(text)} (not an absolute path)")
+    _check_length(text)
     return text
+
+
+def _check_length(path: str) -> None:
+    encoded = path.encode(errors="replace")
+    if len(encoded) > LONGEST_PATH or max(map(len, encoded.split(b"/"))) > LONGEST_NAME:
+        raise InvalidInput(
+            f"Invalid value: {quoted(path)} "
+            f"(a path has up to {LONGEST_PATH} bytes, {LONGEST_NAME} between slashes)"
+        )
 
 
 def _between(least: int, most: int) -> Callable[[str], int]:

@@ -142,6 +142,14 @@ def test_a_wrong_type_is_refused(device: dict[str, str], message: str) -> None:
         ({**DATA, "source": "srv"}, '"source" is not an absolute path; for a volume, set "pool", too'),
         ({**DATA, "path": "/../etc"}, "path: Invalid value: /../etc (not a plain path in the container)"),
         (
+            {**DATA, "path": "/" + "a" * 256},
+            f"path: Invalid value: /{'a' * 199} (a path has up to 4095 bytes, 255 between slashes)",
+        ),
+        (
+            {**DATA, "source": "/ab" * 1366},
+            f"source: Invalid value: {'/ab' * 66}/a (a path has up to 4095 bytes, 255 between slashes)",
+        ),
+        (
             {**DATA, "source": "/srv\nx"},
             "source: a value of this key is one line without control characters: /srv\\nx",
         ),

@@ -219,3 +219,9 @@ def test_a_seed_of_cloud_init_is_seen_under_both_names() -> None:
     assert "cloud-init.network-config" in keys.seen_inside({"user.network-config": "{}"})
     both = {"cloud-init.user-data": "new", "user.user-data": "old"}
     assert keys.seen_inside(both) == both
+
+
+def test_a_user_key_that_is_too_long_is_told_so() -> None:
+    assert refusal({f"user.{'x' * 256}": "1"}).endswith(
+        "is not up to 255 of the characters a-z A-Z 0-9 -_.:/@+"
+    )
