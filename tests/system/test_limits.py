@@ -33,6 +33,10 @@ def test_limits_change_while_the_container_runs(daemon: Daemon, container: str) 
     for size in (64, 32, 128):
         daemon.lxc("config", "set", container, "limits.memory", f"{size}MB")
         assert memory() == size * 2**20
+    if group.read("memory", "memory.limit_in_bytes", "memory.none"):  # cgroup v2 takes it, and kills
+        said = daemon.error("config", "set", container, "limits.memory", "1kB")
+        assert said.endswith("more is in use that the kernel cannot take back")
+        assert memory() == 128 * 2**20
     daemon.lxc("config", "set", container, "limits.processes", "50")
     assert group.number("pids", "pids.max", "pids.max") == 50
     daemon.lxc("config", "set", container, "limits.cpu", "0-0")

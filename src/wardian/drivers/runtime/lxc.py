@@ -8,6 +8,7 @@ a FIFO (start_hook.sh).
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import re
@@ -361,8 +362,10 @@ class Lxc:
             try:
                 group.write(name.partition(".")[0], (name, value), (name, value))
             except OSError as error:
+                in_use = name.startswith("memory.") and error.errno == errno.EBUSY
+                why = "more is in use that the kernel cannot take back" if in_use else error.strerror
                 raise HostFailed(
-                    f'cannot set {name} of container "{started.name}" to "{value}": {error.strerror}'
+                    f'cannot set {name} of container "{started.name}" to "{value}": {why}'
                 ) from error
 
     async def permit(self, started: Started, nodes: Collection[Node], *, allowed: bool) -> None:
