@@ -101,7 +101,10 @@ class IdMap:
         for entry in custom:
             for base in self.ranges:
                 if base.kind == entry.kind and _meet(base.host_id, base.count, entry.host_id, entry.count):
-                    raise InvalidInput("Host id is in the range of subids")
+                    raise InvalidInput(
+                        f"Host id is in the range of subids: {entry.kind} {entry.host_id}; "
+                        f"choose one outside {base.host_id}-{base.host_id + base.count - 1}"
+                    )
         kept = [part for base in self.ranges for part in _without(base, custom)]
         return IdMap.checked([*kept, *custom])
 
@@ -122,7 +125,11 @@ def plan(config: Mapping[str, str], default: IdMap | None, taken: Sequence[IdMap
     base = default
     if units.is_true(config.get("security.idmap.isolated", "")):
         base = _isolated(config, default, taken)
-    return base.punched(parse_raw(config.get("raw.idmap", "")))
+    custom = parse_raw(config.get("raw.idmap", ""))
+    try:
+        return base.punched(custom)
+    except InvalidInput as error:
+        raise InvalidInput(f"raw.idmap: {error}") from None
 
 
 def from_json(text: str) -> IdMap:

@@ -149,7 +149,8 @@ def test_a_wrong_raw_idmap_is_explained(text: str, message: str) -> None:
 
 
 def test_raw_idmap_gives_out_no_id_that_the_map_has() -> None:
-    with pytest.raises(InvalidInput, match=r"^Host id is in the range of subids$"):
+    said = r"^raw\.idmap: Host id is in the range of subids: uid 1000005; choose one outside 1000000-[0-9]+$"
+    with pytest.raises(InvalidInput, match=said):
         idmap.plan({"raw.idmap": "uid 1000005 7"}, DEFAULT, [])
 
 
