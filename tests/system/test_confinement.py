@@ -64,6 +64,21 @@ def test_calls_can_be_refused(daemon: Daemon, name: str, key: str) -> None:
     daemon.lxc("exec", name, "--", "chmod", "700", "/root")
 
 
+def test_a_call_that_does_not_exist_is_named(daemon: Daemon, name: str) -> None:
+    """liblxc would pass it over, and nothing would be refused."""
+    said = daemon.error("init", "bb", name, "-c", "security.syscalls.deny=chmodd")
+    assert said == (
+        'error: security.syscalls.deny: there is no system call "chmodd" on this host; correct the name'
+    )
+    assert name not in daemon.names()
+    daemon.lxc("init", "bb", name)
+    assert '"mkdirr"' in daemon.error(
+        "config", "set", name, "security.syscalls.allow", "read\nmkdirr errno 1"
+    )
+    for known in ("chmod", "umount", "clone3 errno 38", "reject_force_umount", "[x86_64]\nchmod"):
+        daemon.lxc("config", "set", name, "security.syscalls.deny", known)
+
+
 def test_the_usual_refusals_can_be_left_out(daemon: Daemon, name: str) -> None:
     daemon.lxc("launch", "bb", name, "-c", "security.syscalls.deny_default=false")
     inside(daemon, name, FORCED_UMOUNT)

@@ -31,6 +31,7 @@ from wardian.core.host import Host
 from wardian.core.operations import Operation
 from wardian.core.undo import Undo
 from wardian.errors import AlreadyExists, InvalidInput, NotFound, WardianError
+from wardian.linux import calls
 from wardian.model import (
     architectures,
     devices,
@@ -156,6 +157,7 @@ async def check(
         raise InvalidInput("Requested architecture isn't supported by this host")
     result = merged(container, await profiles_of(host, container) if profiles is None else profiles)
     seccomp.check(result.config)
+    check_calls(result.config)
     devices.check(result.devices, expanded=True)
     _, root = expand.root_device(result.devices)
     pool = root.get("pool") or container.pool
@@ -174,6 +176,15 @@ async def check(
     if before is None or wanted != idmap.from_json(before.config.get("volatile.idmap.next", "[]")):
         host.runtime.check_idmap(wanted)
     return result
+
+
+def check_calls(config: Config) -> None:
+    """InvalidInput for a system call that is none: liblxc passes it over, and nothing would be refused."""
+    for key, names_in in seccomp.calls(config).items():
+        if missing := calls.unknown(names_in):
+            raise InvalidInput(
+                f'{key}: there is no system call "{missing[0][:64]}" on this host; correct the name'
+            )
 
 
 async def wanted_idmap(host: Host, name: str, merged_config: Expanded) -> idmap.IdMap:

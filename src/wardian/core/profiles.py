@@ -95,6 +95,7 @@ def _present(found: dict[str, dict[str, str] | None]) -> Devices:
 
 def _check(host: Host, profile: Profile, before: Devices) -> None:
     keys.check_config(profile.config, where="profile")
+    containers.check_calls(profile.config)
     devices.check(profile.devices, expanded=False)
     device_plugs.check_new(host, before, profile.devices)
 

@@ -13,6 +13,9 @@ from wardian.model import units
 REFUSED = ("kexec_load", "open_by_handle_at", "init_module", "finit_module", "delete_module")
 """Calls that reach the host's kernel or other mounts' files whatever the namespaces."""
 
+FORCED_UMOUNT = "reject_force_umount"
+"""liblxc's own word for umount2(2) with MNT_FORCE."""
+
 RAW = "raw.seccomp"
 DENY = "security.syscalls.deny"
 DENY_DEFAULT = "security.syscalls.deny_default"
@@ -69,6 +72,15 @@ def check(config: Mapping[str, str]) -> None:
         raise InvalidInput(f'"{ALLOW}" and "{DENY}" exclude each other')
 
 
+def calls(config: Mapping[str, str]) -> dict[str, list[str]]:
+    """The names of system calls in each key of `security.syscalls.*` that is set."""
+    found = {}
+    for key in (DENY, OLD_NAMES[DENY], ALLOW, OLD_NAMES[ALLOW]):
+        names = [line.split(" ")[0] for line in parse_calls(config.get(key, ""))]
+        found[key] = [name for name in names if name[0] != "[" and name != FORCED_UMOUNT]
+    return {key: names for key, names in found.items() if names}
+
+
 def policy(config: Mapping[str, str]) -> str:
     """The text for a merged configuration.
 
@@ -81,7 +93,7 @@ def policy(config: Mapping[str, str]) -> str:
         return "\n".join(["2", "allowlist", "[all]", *parse_calls(allowed)]) + "\n"
     lines = ["2", "denylist", "[all]"]
     if units.is_true(_of(config, DENY_DEFAULT) or "true"):
-        lines += ["reject_force_umount", *(f"{name} errno 1" for name in REFUSED)]
+        lines += [FORCED_UMOUNT, *(f"{name} errno 1" for name in REFUSED)]
     lines += [call if " " in call or call[0] == "[" else f"{call} errno 1" for call in _denied(config)]
     return "\n".join(lines) + "\n"
 

@@ -88,3 +88,11 @@ def test_no_call_adds_more_than_its_own_lines(text: str) -> None:
         return
     added = len([line for line in text.split("\n") if line.strip(" \t")])
     assert len(seccomp.policy(config).splitlines()) == len(USUAL) + added
+
+
+def test_names_of_calls_are_told_without_actions_and_sections() -> None:
+    config = {"security.syscalls.deny": "[x86_64]\nchmod\nclone3 errno 38\nreject_force_umount\n"}
+    assert seccomp.calls(config) == {"security.syscalls.deny": ["chmod", "clone3"]}
+    old = {"security.syscalls.whitelist": "read"}
+    assert seccomp.calls(old) == {"security.syscalls.whitelist": ["read"]}
+    assert seccomp.calls({"raw.seccomp": "2\ndenylist\nx"}) == {}
