@@ -248,5 +248,12 @@ def test_a_nic_that_cannot_be_had_changes_nothing(daemon: Daemon, container: str
     assert "Missing parent 'wtnone0'" in daemon.error(
         "config", "device", "add", container, "x", "nic", "nictype=macvlan", "parent=wtnone0"
     )
+    assert "parent 'lo' of nic 'x' is not a bridge" in daemon.error(
+        "config", "device", "add", container, "x", "nic", "nictype=bridged", "parent=lo"
+    )
+    error = daemon.error("config", "device", "add", container, "x", "nic", *taken, "host_name=lo")
+    assert error == (
+        'error: cannot add nic "x": host_name "lo" belongs to another interface of this host; choose another'
+    )
     assert sorted(path.name for path in ports.iterdir()) == before
     assert "x:" not in daemon.lxc("config", "show", container)

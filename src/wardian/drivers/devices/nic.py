@@ -54,6 +54,10 @@ class NicDevice(Device):
                 f"Missing parent '{parent}' for nic '{name}'; "
                 f"create the network with `lxc network create {parent}` or change the device"
             )
+        if kind == "bridged" and not (self._interfaces / parent / "bridge").exists():
+            raise InvalidInput(
+                f"parent '{parent}' of nic '{name}' is not a bridge; name one, or use nictype=macvlan"
+            )
         bounds = rates.wanted(options)
         nic = Nic(
             kind=kind,
@@ -182,7 +186,7 @@ class NicDevice(Device):
                     await self._bring_home(plan, nic)
                 if nic.host_name in self._made:
                     await self._take(plan, nic, there)
-                await iproute.ip(_what("add", plan), links.make(nic, f"/proc/self/fd/{there}"), passed=there)
+                await self._make(plan, nic, there)
                 if nic.kind in links.PAIRED:
                     self._made.add(nic.host_name)
                 try:
@@ -192,6 +196,17 @@ class NicDevice(Device):
                 except BaseException:
                     await self._take(plan, nic, there)
                     raise
+
+    async def _make(self, plan: DevicePlan, nic: Nic, there: int) -> None:
+        try:
+            await iproute.ip(_what("add", plan), links.make(nic, f"/proc/self/fd/{there}"), passed=there)
+        except HostFailed as error:
+            if nic.kind in links.PAIRED and (self._interfaces / nic.host_name).exists():
+                raise HostFailed(
+                    f'cannot {_what("add", plan)}: host_name "{nic.host_name}" belongs to another interface '
+                    "of this host; choose another"
+                ) from error
+            raise
 
     async def detach(self, plan: DevicePlan, started: Started) -> None:
         """See ports.DeviceDriver."""
