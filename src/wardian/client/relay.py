@@ -104,10 +104,8 @@ def relay(pairs: Sequence[tuple[WebSocket, WebSocket]]) -> None:
                 side.write()
     finally:
         for one, other in pairs:
-            one.set_blocking(True)
-            other.set_blocking(True)
-            one.close()
-            other.close()
+            one.hang_up()  # what was to be said has been; after an interrupt the other side may not listen
+            other.hang_up()
 
 
 def _wait(sides: Sequence[_Side]) -> None:

@@ -176,6 +176,11 @@ class WebSocket:
             self.closed = True
         self._sock.close()
 
+    def hang_up(self) -> None:
+        """End it without a word: that would wait for a peer which does not listen."""
+        self.closed = True
+        self._sock.close()
+
 
 def open_websocket(place: Place, path: str) -> WebSocket:
     """Connect and shake hands; ApiError if the daemon refuses."""

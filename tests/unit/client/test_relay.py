@@ -1,5 +1,6 @@
 """A relay passes on what two daemons say, in both directions at once, and ends when one of them does."""
 
+import contextlib
 import random
 import socket
 import threading
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.unit.client.test_websocket import server_frame
+from wardian.client import relay as relay_module
 from wardian.client.relay import relay
 from wardian.client.websocket import BINARY, CLOSE, TEXT, WebSocket, masked
 
@@ -91,3 +93,39 @@ def test_the_end_of_one_is_told_to_the_other_though_it_does_not_listen(ends: tup
     ends[1].sock.close()
     speaker.join(10)
     assert ends[0].hear()[0] == CLOSE
+
+
+def test_an_interrupt_ends_it_though_one_side_does_not_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saying goodbye to that side would wait for ever."""
+    one, other = FarEnd(), FarEnd()
+    talking = threading.Thread(target=flood, args=(one,))
+    talking.start()
+    wait = relay_module._wait
+
+    def interrupted(sides: list[relay_module._Side]) -> None:
+        if sides[1].out:  # more than it takes now
+            raise KeyboardInterrupt
+        wait(sides)
+
+    monkeypatch.setattr(relay_module, "_wait", interrupted)
+    ended: list[bool] = []
+
+    def run() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            relay([(one.websocket, other.websocket)])
+        ended.append(True)
+
+    running = threading.Thread(target=run, daemon=True)
+    running.start()
+    running.join(30)
+    assert ended == [True]
+    for end in (one, other):
+        end.sock.close()
+    talking.join(30)
+
+
+def flood(end: FarEnd) -> None:
+    """Say much more than any buffer takes, until nobody is there any more."""
+    with contextlib.suppress(OSError):
+        for _ in range(100):
+            end.say(BINARY, bytes(1 << 20))
