@@ -4,6 +4,7 @@ import contextlib
 import copy
 import json
 import os
+import pty
 import select
 import socket
 import ssl
@@ -70,6 +71,37 @@ def test_the_fingerprint_is_asked_about_and_the_password_opens(client: Daemon, f
     client.lxc("list", "far:")
     again = ("remote", "add", "again", far.url, "--accept-certificate")
     assert client.lxc(*again) == ""  # trusted already: no password is asked
+
+
+def test_a_password_that_is_to_be_read_is_no_dash(client: Daemon, far: Far) -> None:
+    add = ("remote", "add", "far", far.url, "--accept-certificate", "--password")
+    words = ("config", "set", "core.trust_password", "-")
+    far.daemon.lxc(*words, stdin="sesame\n")
+    client.lxc(*add, "sesame")
+    far.forget_all()
+    client.lxc("remote", "remove", "far")
+    shown = _at_terminal(far.daemon, b"mellon\n", *words)
+    assert "Trust password: " in shown and "mellon" not in shown
+    assert "not authorized" in client.error(*add, "-")
+    client.lxc(*add, "mellon")
+    far.daemon.lxc("config", "unset", "core.trust_password")
+
+
+def _at_terminal(daemon: Daemon, typed: bytes, *words: str) -> str:
+    """Type this when the command has asked for it; what was shown."""
+    ours, theirs = pty.openpty()
+    argv = ["setsid", "--ctty", "--wait", PYTHON, "-I", "-S", "-c", CLIENT_WITH_SITE, *words]
+    with subprocess.Popen(argv, env=daemon.environment, stdin=theirs, stdout=theirs, stderr=theirs) as child:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO: the other end is closed
+            while piece := os.read(ours, 4096):
+                shown += piece
+                if shown.endswith(b": "):
+                    os.write(ours, typed)
+    os.close(ours)
+    assert child.returncode == 0, shown
+    return shown.decode()
 
 
 def test_the_password_opens_over_ipv6_too(client: Daemon, far: Far, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+PASSWORD = "core.trust_password"
 WRITABLE = ("profiles", "config", "devices", "ephemeral")
 
 
@@ -66,6 +67,15 @@ def read_value(value: str) -> str:
     return sys.stdin.read() if value == "-" and not sys.stdin.isatty() else value
 
 
+def _server_value(key: str, value: str) -> str:
+    """The value of a key of the server, a line: `-` reads it, and asks a terminal for a password."""
+    if value == "-" and key == PASSWORD and sys.stdin.isatty():
+        import getpass
+
+        return getpass.getpass("Trust password: ")
+    return value if value != "-" else read_value(value).removesuffix("\n")
+
+
 def set_(session: Session, values: Values, words: list[str]) -> int:
     """Set keys: `KEY VALUE`, or several `KEY=VALUE`."""
     is_server_key = "." in words[0] if words else False  # no container's name has a dot
@@ -77,7 +87,8 @@ def set_(session: Session, values: Values, words: list[str]) -> int:
         return _patch(daemon, name, dict(_pair(word) for word in words), values)
     daemon, name, (key, value) = _place(session, words, 2)
     try:
-        return _patch(daemon, name, {key: read_value(value)}, values)
+        read = read_value(value) if name else _server_value(key, value)
+        return _patch(daemon, name, {key: read}, values)
     except ApiError as error:
         if name or is_server_key or error.code != 400:
             raise
@@ -164,7 +175,6 @@ def edit(session: Session, values: Values, words: list[str]) -> int:
 
 def _server_config(wanted: Any) -> Any:
     """As the server takes it: what it shows of a password means "as it is"."""
-    password = "core.trust_password"
-    if isinstance(wanted, dict) and wanted.get(password) == "true":
-        return wanted | {password: True}
+    if isinstance(wanted, dict) and wanted.get(PASSWORD) == "true":
+        return wanted | {PASSWORD: True}
     return wanted
