@@ -117,10 +117,10 @@ def test_a_removed_device_ends_its_connections_and_the_last_one_the_process(
 
 
 def test_a_target_that_refuses_ends_the_connection(control: Control) -> None:
-    with listening(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
     server = listening(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
     address = server.getsockname()
+    with listening(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]  # another one than that of the server, which is open
     add(control, server, End("tcp", "127.0.0.1", port))
     with socket.create_connection(address, timeout=30) as client:
         assert client.recv(1) == b""
