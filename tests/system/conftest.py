@@ -2,6 +2,7 @@
 
 import copy
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,12 @@ import pytest
 from tests.system.farhost import Far
 from tests.system.harness import ROOT, Daemon
 from tests.system.imagesite import Site, image_site
+
+
+def pytest_configure() -> None:
+    """Let clients hear Ctrl-C also where a shell has started us in the background, which ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
